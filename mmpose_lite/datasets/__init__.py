@@ -1,0 +1,1 @@
+"""Generated data in the formats of the real data sets."""

@@ -1,0 +1,109 @@
+"""Where person boxes come from: an mmdet detector, a file of COCO results, or the whole image.
+
+Every source is called with an image and its path and returns (N, 5) float32: x1, y1, x2, y2 in pixels and the score.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from mmcv.ops import nms
+from mmengine.config import Config
+from mmpose.utils import adapt_mmdet_pipeline
+
+from ..checkpoint import check_state_dict, load_from_local
+
+NO_BOXES = np.zeros((0, 5), dtype=np.float32)
+
+
+class PersonDetector:
+    """Any detector of MMDetection.
+
+    Args:
+        config: Its config file.
+        checkpoint: Its weights, ``.pth`` or ``.safetensors``.
+        device: Where it runs, ``'cpu'`` or ``'cuda:0'``.
+        score_thr: Boxes below this score are dropped.
+        nms_thr: Of two boxes that overlap by more than this intersection over union, the better one stays.
+        category: Index of the class that is kept, 0 for people in COCO.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        CheckpointError: If the weights are not of this network.
+    """
+
+    def __init__(
+        self,
+        config: str | Path,
+        checkpoint: str | Path,
+        device: str = 'cpu',
+        score_thr: float = 0.3,
+        nms_thr: float = 0.5,
+        category: int = 0,
+    ) -> None:
+        from mmdet.apis import init_detector  # slow to import, and only needed here
+
+        state_dict = load_from_local(str(checkpoint)).get('state_dict')
+        config = Config.fromfile(config)
+        self.model = init_detector(config, str(checkpoint), palette='random', device=device)
+        check_state_dict(self.model, state_dict or {}, str(checkpoint))
+        self.model.cfg = adapt_mmdet_pipeline(self.model.cfg)
+        self.score_thr = score_thr
+        self.nms_thr = nms_thr
+        self.category = category
+
+    def __call__(self, image: np.ndarray, path: Path | None = None) -> np.ndarray:
+        """Detect people in an image (H, W, 3), BGR uint8."""
+        from mmdet.apis import inference_detector
+
+        found = inference_detector(self.model, image).pred_instances.cpu()
+        keep = (found.labels == self.category) & (found.scores >= self.score_thr)
+        boxes, scores = found.bboxes[keep], found.scores[keep]
+        if not len(boxes):
+            return NO_BOXES
+        kept, _ = nms(boxes.float().contiguous(), scores.float().contiguous(), self.nms_thr)
+        return kept.numpy().astype(np.float32)
+
+
+class BoxFile:
+    """Person boxes from a JSON file of COCO results: a list of ``{image_id, category_id, bbox: [x, y, w, h], score}``.
+
+    An entry belongs to the image whose file name, stem, or stem read as a number is its ``image_id``.
+
+    Args:
+        path: The file.
+        score_thr: Boxes below this score are dropped.
+        category: COCO category that is kept, 1 for people.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it does not hold COCO results.
+    """
+
+    def __init__(self, path: str | Path, score_thr: float = 0.3, category: int = 1) -> None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'box file {path} does not exist: check the path')
+        self.boxes: dict[str, list] = {}
+        try:
+            for entry in json.loads(Path(path).read_text()):
+                x, y, width, height = (float(value) for value in entry['bbox'])
+                if entry.get('category_id', category) == category and entry['score'] >= score_thr:
+                    row = (x, y, x + width, y + height, float(entry['score']))
+                    self.boxes.setdefault(str(entry['image_id']), []).append(row)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f'{path} is not a JSON list of COCO results ({type(error).__name__}: {error}): each entry needs '
+                'image_id, bbox [x, y, width, height] and score'
+            ) from error
+
+    def __call__(self, image: np.ndarray, path: Path | None = None) -> np.ndarray:
+        """Boxes of the image with this path."""
+        names = [path.name, path.stem, str(int(path.stem)) if path.stem.isdecimal() else path.stem] if path else []
+        rows = next((self.boxes[name] for name in names if name in self.boxes), [])
+        return np.array(rows, dtype=np.float32).reshape(-1, 5)
+
+
+def whole_image(image: np.ndarray, path: Path | None = None) -> np.ndarray:
+    """One box around everything, for pictures that are already cropped to a person."""
+    height, width = image.shape[:2]
+    return np.array([[0, 0, width, height, 1]], dtype=np.float32)

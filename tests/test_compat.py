@@ -1,0 +1,111 @@
+"""The mends: applied where upstream is broken, nothing where it is healthy."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmpose_lite import _compat
+from mmpose_lite.checkpoint import load_from_local
+
+
+def run_python(code: str, *, path: str = '') -> subprocess.CompletedProcess:
+    """Run code in a fresh interpreter, with a folder in front of its module path."""
+    setup = f'import sys; sys.path.insert(0, {path!r})\n' if path else ''
+    return subprocess.run([sys.executable, '-c', setup + textwrap.dedent(code)], capture_output=True, text=True)
+
+
+def test_import_is_silent_and_makes_mmpose_importable():
+    done = run_python('import mmpose_lite, mmpose.models, torchvision')
+    assert (done.returncode, done.stdout) == (0, ''), done.stderr
+    assert done.stderr == ''
+
+
+def test_apply_is_idempotent():
+    before = dict(CheckpointLoader._schemes), [mend.applied for mend in _compat.MENDS]
+    _compat.apply()
+    assert (dict(CheckpointLoader._schemes), [mend.applied for mend in _compat.MENDS]) == before
+
+
+BROKEN_TORCHVISION = """
+import torch
+if not hasattr(torch.ops.torchvision, 'nms') or not hasattr(torch.ops.torchvision, 'qnms'):
+    raise RuntimeError('operator torchvision::nms does not exist')
+"""
+
+
+def fake_torchvision(folder, source: str) -> str:
+    package = folder / 'torchvision'
+    package.mkdir()
+    (package / '__init__.py').write_text(source)
+    (package / 'transforms.py').write_text('ToPILImage = object\n')  # all that MMPose imports from it
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ('source', 'applied'), [(BROKEN_TORCHVISION, True), ('healthy = True\n', False)], ids=['broken', 'healthy']
+)
+def test_torchvision_operators_only_where_they_are_missing(tmp_path, source, applied):
+    code = """
+        import json
+        import mmpose_lite._compat as compat
+        import torch, torchvision
+        defined = hasattr(torch.ops.torchvision, 'nms')
+        print(json.dumps([compat.MENDS[0].applied, defined, len(compat._libraries)]))
+    """
+    done = run_python(code, path=fake_torchvision(tmp_path, source))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [applied, applied, int(applied)]
+
+
+def test_another_fault_of_torchvision_is_not_hidden(tmp_path):
+    done = run_python('import mmpose_lite', path=fake_torchvision(tmp_path, "raise RuntimeError('out of order')"))
+    assert done.returncode != 0
+    assert 'out of order' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('version', 'applied'), [('2.13.0+cpu', True), ('2.6.0', True), ('2.5.1', False), ('2.1.0', False)]
+)
+def test_checkpoint_loader_is_replaced_where_torch_refuses_mmengine(monkeypatch, version, applied):
+    marker = object()
+    monkeypatch.setattr(CheckpointLoader, '_schemes', {'': marker})
+    monkeypatch.setattr(torch, '__version__', version)
+    assert _compat.use_safe_checkpoint_loader() is applied
+    assert CheckpointLoader._schemes[''] is (load_from_local if applied else marker)
+
+
+# ------------------------------------------------------------------------------------------------ annotation files
+
+
+@pytest.mark.parametrize('dataset', ['CocoDataset', 'MpiiDataset'])
+@pytest.mark.parametrize(
+    ('content', 'error', 'message'),
+    [
+        (None, FileNotFoundError, r'ann\.json.*COCO_ROOT or MPII_ROOT'),
+        ('{"images": [', ValueError, r'ann\.json is not .*not valid JSON'),
+        ('[{"picture": 1}]', ValueError, r'ann\.json is not .*Check dataset'),
+        ('{"info": 1}', ValueError, r'ann\.json is not .*Check dataset'),
+    ],
+    ids=['missing', 'truncated', 'other list', 'other dict'],
+)
+def test_wrong_annotation_file_is_named(tmp_path, dataset, content, error, message):
+    from mmpose.registry import DATASETS
+
+    if content is not None:
+        (tmp_path / 'ann.json').write_text(content)
+    with pytest.raises(error, match=message):
+        DATASETS.build(dict(type=dataset, data_root=str(tmp_path), ann_file='ann.json', data_prefix=dict(img='')))
+
+
+def test_annotation_mend_changes_nothing_else(toy_root):
+    from mmpose.registry import DATASETS
+
+    assert _compat.name_broken_annotation_files() is False
+    common = dict(data_root=str(toy_root), data_prefix=dict(img='images/'))
+    assert len(DATASETS.build(dict(type='CocoDataset', ann_file='annotations/person_keypoints_val.json', **common))) > 0
+    assert len(DATASETS.build(dict(type='MpiiDataset', ann_file='annotations/mpii_val.json', **common))) > 0

@@ -1,0 +1,9 @@
+"""Test with MMPose's own script; `mim test mmpose_lite CONFIG` looks for it here."""
+
+import runpy
+from pathlib import Path
+
+import mmpose
+
+if __name__ == '__main__':
+    runpy.run_path(str(Path(mmpose.__file__).parent / '.mim' / 'tools' / 'test.py'), run_name='__main__')
