@@ -14,6 +14,13 @@ def toy_data(arguments: argparse.Namespace) -> None:
     print(f'{toy.root} {state} {toy.num_train} training and {toy.num_val} validation pictures (COCO and MPII format)')
 
 
+def info(arguments: argparse.Namespace) -> None:
+    """Print versions, the mends applied to the stack and the registered networks."""
+    from .info import describe
+
+    print(describe())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='mmpose-lite', description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
@@ -26,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
         '--seed', type=int, default=0, metavar='S', help='same seed, same bytes (default: %(default)s)'
     )
     command.set_defaults(run=toy_data)
+
+    command = commands.add_parser('info', help=info.__doc__, description=info.__doc__)
+    command.set_defaults(run=info)
     return parser
 
 

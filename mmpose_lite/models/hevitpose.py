@@ -310,7 +310,7 @@ def subsample(in_channels: int, out_channels: int) -> Sequential:
 
 
 def patch_embedding(in_channels: int, out_channels: int, overlap: int) -> nn.Sequential:
-    """Patch embedding at stride 4 whose patches overlap by 1, 3 or 7 pixels (PEOW, Table 8).
+    """Patch embedding at stride 4 whose patches overlap by 1, 3 or 7 pixels (PEOW).
 
     Args:
         in_channels: Channels of the image.
@@ -355,7 +355,7 @@ class HEViTPose(BaseBackbone):
         groups: Groups of CGSR-MHA in each stage; divide the widths.
         reductions: Spatial reduction ratio of CGSR-MHA in each stage.
         num_heads: Heads in a group of CGSR-MHA in each stage; divide ``widths / groups``.
-        peow: Overlap of the patch embedding in pixels: 1, 3 or 7 (Table 8).
+        peow: Overlap of the patch embedding in pixels: 1, 3 or 7.
         mixer: ``'cgsr'``, or ``'cga'`` for the windowed attention of EfficientViT-M4, the baseline of the ablations, to
             which ``groups``, ``reductions``, ``num_heads`` and the five options below do not apply.
         norm_per_group, norm_out, attn_bias, proj, proj_act: See :class:`CGSRMHA`.

@@ -1,0 +1,49 @@
+# Thin: each target is also a plain command in the README.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.PHONY: setup demo test lint clean
+
+# the first Python that mmcv can be built for; tools/setup_env.py explains what is wrong where there is none
+PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.10; do \
+    $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; \
+    done; true),python3)
+BIN := .venv/bin
+OUT := demo_out
+POSE := configs/lgm_pose/td-hm_lgm-pose_1xb32-10e_toy-128x128.py
+DETECTOR := configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py
+DETECTOR_WEIGHTS := mmpose_lite/weights/rtmdet-nano_toy-people.safetensors
+
+# waiting threads sleep instead of spinning: ten times faster as soon as anything else runs on a small machine
+export OMP_WAIT_POLICY := PASSIVE
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+setup:
+	@$(PYTHON) tools/setup_env.py
+
+demo: setup
+	@echo "[demo] 1/4 drawing generated people"
+	mmpose-lite toy-data $(OUT)/people --train 1200 --val 100
+	mmpose-lite toy-data $(OUT)/scene --train 0 --val 6 --seed 11
+	@echo "[demo] 2/4 training LGM-Pose on them: about 6 minutes on 2 cores"
+	MPII_ROOT=$(OUT)/people mim train mmpose $(POSE) --work-dir $(OUT)/train --resume
+	@echo "[demo] 3/4 testing it"
+	MPII_ROOT=$(OUT)/people mim test mmpose $(POSE) $$(cat $(OUT)/train/last_checkpoint) --work-dir $(OUT)/test \
+	    2>&1 | tee $(OUT)/test.log
+	@echo "[demo] 4/4 people found by a detector, skeletons by the network just trained"
+	python demo/topdown_demo.py $(OUT)/scene/images --pose-config $(POSE) \
+	    --pose-checkpoint $$(cat $(OUT)/train/last_checkpoint) \
+	    --det-config $(DETECTOR) --det-checkpoint $(DETECTOR_WEIGHTS) --out-dir $(OUT)/poses
+	@echo
+	@echo "Done. Look at the pictures in $(OUT)/poses (the poses in pixels are in the .json files beside them)."
+	@echo "Score on 100 unseen pictures of generated people, by mim test: PCKh@0.5 in percent," \
+	    "$$(grep -o ' PCK: [0-9.]*' $(OUT)/test.log | tail -n 1)"
+
+test: setup
+	python -m pytest
+
+lint: setup
+	ruff check .
+	ruff format --check .
+
+clean:
+	rm -rf .venv $(OUT) work_dirs
