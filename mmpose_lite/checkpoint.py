@@ -63,10 +63,13 @@ def load_from_local(filename: str, map_location: str | torch.device | None = Non
         device = str(map_location) if map_location is not None else 'cpu'
         try:
             with safe_open(path, framework='pt', device=device) as file:
-                meta = json.loads((file.metadata() or {}).get('meta', '{}'))
-                return dict(state_dict={name: file.get_tensor(name) for name in file.keys()}, meta=meta)  # noqa: SIM118
+                metadata = file.metadata() or {}
+                state_dict = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise CheckpointError(f'checkpoint {filename} is damaged ({error}): copy or download it again') from error
+        # tensors that layers share are stored once, the other names in the metadata
+        state_dict.update({alias: state_dict[name] for alias, name in metadata.items() if name in state_dict})
+        return dict(state_dict=state_dict, meta=json.loads(metadata.get('meta', '{}')))
     try:
         with torch.serialization.safe_globals(_safe_globals()):
             return torch.load(path, map_location=map_location, weights_only=True)

@@ -15,10 +15,23 @@ def toy_data(arguments: argparse.Namespace) -> None:
 
 
 def info(arguments: argparse.Namespace) -> None:
-    """Print versions, the mends applied to the stack and the registered networks."""
-    from .info import describe
+    """Print versions, the mends applied to the stack and the registered networks, or what the networks cost."""
+    if not arguments.zoo:
+        if arguments.json:
+            raise ValueError('info --json is for the table of --zoo: add --zoo')
+        from .info import describe
 
-    print(describe())
+        print(describe())
+        return
+
+    import json
+
+    from tqdm import tqdm
+
+    from .zoo import as_json, as_table, measure, read_zoo
+
+    costs = [measure(entry) for entry in tqdm(read_zoo(), desc='counting', unit='network')]  # to stderr
+    print(json.dumps(as_json(costs), indent=2) if arguments.json else as_table(costs))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=toy_data)
 
     command = commands.add_parser('info', help=info.__doc__, description=info.__doc__)
+    command.add_argument('--zoo', action='store_true', help='parameters and FLOPs of every config, ours and printed')
+    command.add_argument('--json', action='store_true', help='with --zoo: for machines')
     command.set_defaults(run=info)
     return parser
 

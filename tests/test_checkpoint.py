@@ -153,10 +153,11 @@ def test_file_that_is_no_checkpoint(tmp_path, content):
 
 def test_safetensors(tmp_path):
     file = tmp_path / 'weights.safetensors'
-    save_file({'w': torch.arange(3.0)}, file, metadata=dict(meta=json.dumps({'epoch': 2})))
+    save_file({'w': torch.arange(3.0)}, file, metadata=dict(meta=json.dumps({'epoch': 2}), shared='w'))
     checkpoint = load_from_local(str(file), map_location='cpu')
     assert checkpoint['meta'] == {'epoch': 2}
     assert torch.equal(checkpoint['state_dict']['w'], torch.arange(3.0))
+    assert checkpoint['state_dict']['shared'] is checkpoint['state_dict']['w']
     file.write_bytes(file.read_bytes()[:20])
     with pytest.raises(CheckpointError, match=r'weights\.safetensors is damaged'):
         load_from_local(str(file))

@@ -1,9 +1,11 @@
 """Where person boxes come from: an mmdet detector, a file of COCO results, or the whole image.
 
-Every source is called with an image and its path and returns (N, 5) float32: x1, y1, x2, y2 in pixels and the score.
+A source is called with some frames and returns for each of them (N, 5) float32: x1, y1, x2, y2 in pixels and a score.
 """
 
 import json
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,26 @@ from mmengine.config import Config
 from mmpose.utils import adapt_mmdet_pipeline
 
 from ..checkpoint import check_state_dict, load_from_local
+from .poses import Frame
 
-NO_BOXES = np.zeros((0, 5), dtype=np.float32)
+BoxSource = Callable[[Sequence[Frame]], list[np.ndarray]]
+
+logger = logging.getLogger(__name__)
+
+
+def clean_boxes(boxes: np.ndarray, frame: Frame) -> np.ndarray:
+    """Leave out, with a warning, boxes that no pose can be found in: not finite, of no area, or off the picture."""
+    boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 5)
+    height, width = frame.image.shape[:2]
+    with np.errstate(invalid='ignore'):  # infinite minus infinite
+        inside = (boxes[:, :2] < (width, height)).all(axis=1) & (boxes[:, 2:4] > 0).all(axis=1)
+        good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:4] > boxes[:, :2]).all(axis=1) & inside
+    if not good.all():
+        where = frame.path if frame.index is None else f'{frame.path}, frame {frame.index}'
+        logger.warning(
+            '%s: %d of %d boxes left out: not finite, of no area, or off the picture', where, (~good).sum(), len(good)
+        )
+    return boxes[good]
 
 
 class PersonDetector:

@@ -1,123 +1,103 @@
-"""Top-down inference: person boxes, then a pose in each box."""
+"""Top-down inference: person boxes, then a pose in each box, many people and frames at a time."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.structures import InstanceData
-from mmpose.apis import inference_topdown, init_model
-from mmpose.structures import PoseDataSample
-from mmpose.visualization import PoseLocalVisualizer
 
-from ..checkpoint import check_state_dict, load_from_local
-
-BoxSource = Callable[[np.ndarray, Path | None], np.ndarray]
-
-
-@dataclass
-class Instance:
-    """A person and their pose, in pixels of the image.
-
-    Attributes:
-        bbox: x1, y1, x2, y2.
-        bbox_score: Score of the box.
-        keypoints: (K, 2) x, y.
-        keypoint_scores: (K,) heights of the heatmap peaks.
-    """
-
-    bbox: list[float]
-    bbox_score: float
-    keypoints: list[list[float]]
-    keypoint_scores: list[float]
+from .boxes import BoxSource, clean_boxes
+from .crops import Cropper
+from .network import PoseNetwork
+from .poses import Frame, Poses
 
 
 class TopdownPipeline:
-    """Poses of the people in an image.
+    """Poses of the people in pictures.
 
     Args:
         pose_config: Config file of a top-down pose estimator of MMPose or of this package.
         pose_checkpoint: Its weights, ``.pth`` or ``.safetensors``.
-        boxes: Where person boxes come from, see :mod:`mmpose_lite.inference.boxes`.
+        boxes: Where person boxes come from, see :mod:`mmpose_lite.inference.boxes`; only :meth:`estimate` works
+            without.
         device: Where the pose estimator runs, ``'cpu'`` or ``'cuda:0'``.
         batch_size: Most people that go through the network at once.
+        flip_test: Average with the mirrored picture, at twice the cost; ``None`` leaves it to the config.
 
     Raises:
         FileNotFoundError: If a file is missing.
         CheckpointError: If the weights are damaged or not of this network.
+        ValueError: If the config is not of a top-down network.
+
+    Example::
+
+        pipeline = TopdownPipeline(config, weights, PersonDetector(detector_config, detector_weights))
+        poses = pipeline(cv2.imread('photo.jpg'))
+        poses.keypoints  # (people, keypoints, 2) in pixels of the photo
     """
 
     def __init__(
         self,
         pose_config: str | Path,
         pose_checkpoint: str | Path,
-        boxes: BoxSource,
+        boxes: BoxSource | None = None,
         device: str = 'cpu',
         batch_size: int = 32,
+        flip_test: bool | None = None,
     ) -> None:
-        config = Config.fromfile(pose_config)
-        if config.get('model', {}).get('type') != 'TopdownPoseEstimator':
-            raise ValueError(f'{pose_config} does not configure a TopdownPoseEstimator: name a td-*.py config')
-        state_dict = load_from_local(str(pose_checkpoint)).get('state_dict', {})
-        check_state_dict(init_model(config.copy(), device='cpu'), state_dict, str(pose_checkpoint))
-        self.model = init_model(config, str(pose_checkpoint), device=device)
+        self.network = PoseNetwork(pose_config, pose_checkpoint, device, flip_test)
+        self.cropper = Cropper(Config.fromfile(pose_config).test_dataloader.dataset.pipeline, pose_config)
+        self.dataset_meta = self.network.dataset_meta
         self.boxes = boxes
         self.batch_size = batch_size
 
-    def __call__(self, image: np.ndarray, path: Path | None = None) -> list[Instance]:
-        """Find people and their poses.
+    def __call__(self, image: np.ndarray, path: str | Path = '') -> Poses:
+        """Find the people in an image (H, W, 3), BGR uint8, and their poses.
+
+        The path is what a box file looks the image up by. Where nobody is found there are no poses.
+        """
+        return next(self.stream([Frame(image, Path(path))]))[1]
+
+    def stream(self, frames: Iterable[Frame], frames_at_once: int = 8) -> Iterator[tuple[Frame, Poses]]:
+        """Find people in frame after frame.
 
         Args:
-            image: (H, W, 3) BGR uint8.
-            path: The image's file, which a box file is looked up by.
+            frames: Any iterable; no more than ``frames_at_once`` of it are held.
+            frames_at_once: Frames whose people share batches. 1 for the least delay.
+
+        Yields:
+            Each frame and its poses, in order.
+        """
+        if self.boxes is None:
+            raise ValueError('this pipeline has no source of boxes: give boxes=..., or call estimate with your own')
+        frames = iter(frames)
+        while chunk := list(itertools.islice(frames, frames_at_once)):
+            boxes = [clean_boxes(found, frame) for frame, found in zip(chunk, self.boxes(chunk), strict=True)]
+            yield from zip(chunk, self.estimate([frame.image for frame in chunk], boxes), strict=True)
+
+    def estimate(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[Poses]:
+        """Poses in given boxes: the people of all images go through the network in common batches.
+
+        Args:
+            images: Each (H, W, 3) BGR uint8, of any size.
+            boxes: For each image (N, 5): x1, y1, x2, y2 in pixels, of positive area, and a score.
 
         Returns:
-            One instance per person, an empty list where there is nobody.
+            For each image its poses, in the order of the boxes.
         """
-        boxes = self.boxes(image, path)
-        instances = []
-        for start in range(0, len(boxes), self.batch_size):
-            chunk = boxes[start : start + self.batch_size]
-            for box, sample in zip(chunk, inference_topdown(self.model, image, chunk[:, :4]), strict=True):
-                pose = sample.pred_instances
-                instances.append(
-                    Instance(
-                        bbox=box[:4].tolist(),
-                        bbox_score=float(box[4]),
-                        keypoints=pose.keypoints[0].tolist(),
-                        keypoint_scores=pose.keypoint_scores[0].tolist(),
-                    )
-                )
-        return instances
-
-
-def draw(image: np.ndarray, instances: list[Instance], dataset_meta: dict, kpt_thr: float = 0.3) -> np.ndarray:
-    """Draw boxes and skeletons with MMPose's visualizer.
-
-    Args:
-        image: (H, W, 3) BGR uint8.
-        instances: What to draw; keypoints below ``kpt_thr`` are left out.
-        dataset_meta: Of the pose model: skeleton and colours.
-        kpt_thr: Threshold of keypoint scores.
-
-    Returns:
-        A new image, BGR uint8.
-    """
-    if not instances:
-        return image.copy()
-    # as thick as looks right on a picture of this size
-    size = max(1, round(min(image.shape[:2]) / 200))
-    visualizer = PoseLocalVisualizer(radius=size + 1, line_width=size)
-    visualizer.set_dataset_meta(dataset_meta)
-    columns = {name: np.array([getattr(i, name) for i in instances]) for name in asdict(instances[0])}
-    pred = InstanceData(
-        bboxes=columns['bbox'],
-        bbox_scores=columns['bbox_score'],
-        keypoints=columns['keypoints'],
-        keypoint_scores=columns['keypoint_scores'],
-    )
-    sample = PoseDataSample(pred_instances=pred)
-    rgb = np.ascontiguousarray(image[..., ::-1])
-    visualizer.add_datasample('pose', rgb, sample, draw_gt=False, draw_bbox=True, kpt_thr=kpt_thr)
-    return np.ascontiguousarray(visualizer.get_image()[..., ::-1])
+        every = np.concatenate([np.asarray(b, dtype=np.float32).reshape(-1, 5) for b in boxes])
+        counts = [len(b) for b in boxes]
+        owners = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
+        centers, scales = self.cropper.geometry(every[:, :4])
+        keypoints = np.empty((len(every), self.network.num_keypoints, 2))
+        scores = np.empty(keypoints.shape[:2], dtype=np.float32)
+        for start in range(0, len(every), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            keypoints[part], scores[part] = self.network(
+                self.cropper.crop(owners[part], centers[part], scales[part])
+            )
+        keypoints = self.cropper.to_image(keypoints, centers, scales).astype(np.float32)
+        cuts = np.cumsum(counts)[:-1]
+        columns = (np.split(column, cuts) for column in (every[:, :4], every[:, 4], keypoints, scores))
+        return [Poses(*row) for row in zip(*columns, strict=True)]

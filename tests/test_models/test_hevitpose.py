@@ -432,9 +432,17 @@ def test_trace_and_run_at_another_size(image):
         torch.testing.assert_close(traced(other), model(other))
 
 
-@pytest.mark.parametrize('mixer', ['cgsr', 'cga'])
-def test_export_with_dynamic_batch(mixer, image):
-    model = randomize(Pose(**TINY, depths=(1, 1, 1), mixer=mixer)).eval()
+def test_export_with_dynamic_batch_and_size(image):
+    model = randomize(Pose(**TINY, depths=(1, 1, 1))).eval()
+    rows, columns = torch.export.Dim('rows', max=64), torch.export.Dim('columns', max=64)
+    shape = {0: torch.export.Dim('batch', max=64), 2: 16 * rows, 3: 16 * columns}
+    exported = torch.export.export(model, (image,), dynamic_shapes={'x': shape})
+    other = torch.randn(3, 3, 96, 80)
+    torch.testing.assert_close(exported.module()(other), model(other))
+
+
+def test_export_of_the_baseline_with_dynamic_batch(image):
+    model = randomize(Pose(**TINY, depths=(1, 1, 1), mixer='cga')).eval()
     exported = torch.export.export(model, (image,), dynamic_shapes={'x': {0: torch.export.Dim('batch', max=64)}})
     batch = torch.cat((image, image[:1] + 1))
     torch.testing.assert_close(exported.module()(batch), model(batch))
