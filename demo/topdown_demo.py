@@ -1,24 +1,31 @@
-"""Draw the skeletons of the people in images.
+"""Draw the skeletons of the people in images and videos.
 
-A picture goes to OUT/<name>, the poses in pixels of the input image to OUT/<stem>.json:
-{"image": path, "instances": [{"bbox": [x1, y1, x2, y2], "bbox_score": s, "keypoints": [[x, y], ...],
-"keypoint_scores": [...]}, ...]}, with an empty list where nobody was found.
+An image's drawn copy goes to OUT/<name> and its poses to OUT/<stem>.json: {"image": path, "instances": [{"bbox": [x1,
+y1, x2, y2], "bbox_score": s, "keypoints": [[x, y], ...], "keypoint_scores": [...]}, ...]} in pixels of the input, with
+an empty list where nobody was found. A video's go to OUT/<stem>.mp4 and, line by line, to OUT/<stem>.jsonl:
+{"frame": i, "time": seconds, "instances": [...]}, with a "track_id" per person under --track.
+
+Under torchrun or SLURM each process takes its own share of the inputs. The exit code is 0 when all went well, 1 when
+an input failed, 2 for wrong arguments, 130 after Ctrl-C.
 """
 
 import argparse
 import logging
+import os
+import signal
 import sys
 import warnings
 from pathlib import Path
 
 EXAMPLES = """examples:
-  people found by a detector:
-    python demo/topdown_demo.py photo.jpg --pose-config configs/lgm_pose/td-hm_lgm-pose_1xb32-260e_mpii-256x256.py
+  a folder of photos, people found by a detector:
+    python demo/topdown_demo.py photos/ --pose-config configs/lgm_pose/td-hm_lgm-pose_1xb32-260e_mpii-256x256.py
       --pose-checkpoint best.pth --det-config rtmdet.py --det-checkpoint rtmdet.pth --out-dir out
-  a folder with boxes from a file:
-    python demo/topdown_demo.py photos/ --pose-config C --pose-checkpoint W --boxes detections.json --out-dir out
-  pictures that are cropped to one person each:
-    python demo/topdown_demo.py crops/ --pose-config C --pose-checkpoint W --whole-image --out-dir out
+  a video, people followed and smoothed, the detector on every third frame; the same line goes on after a stop:
+    python demo/topdown_demo.py street.mp4 --pose-config C --pose-checkpoint W --det-config D --det-checkpoint V
+      --out-dir out --track --smooth --det-every 3 --resume
+  pictures that are cropped to one person each, poses only:
+    python demo/topdown_demo.py 'crops/*.png' --pose-config C --pose-checkpoint W --whole-image --out-dir out --no-draw
 """
 
 
@@ -27,52 +34,68 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='image file or folder of images')
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        metavar='INPUT',
+        help='image, video, folder of them, quoted pattern, number of a camera, or - for a list on standard input',
+    )
     pose = parser.add_argument_group('pose network')
     pose.add_argument('--pose-config', required=True, metavar='C', help='config of a top-down pose network')
     pose.add_argument('--pose-checkpoint', required=True, metavar='W', help='its weights (.pth or .safetensors)')
     pose.add_argument('--batch-size', type=int, default=32, metavar='N', help='people at once (default: %(default)s)')
-    boxes = parser.add_argument_group('person boxes: one of these')
+    pose.add_argument(
+        '--flip-test', action='store_true', help='average with the mirrored picture, at half the speed'
+    )
+    pose.add_argument('--device', default='cpu', help='cpu or cuda:0, for the detector too (default: %(default)s)')
+    boxes = parser.add_argument_group('person boxes, one of: a detector, a file, the whole image')
     boxes.add_argument('--det-config', metavar='D', help='config of an mmdet detector')
     boxes.add_argument('--det-checkpoint', metavar='V', help="the detector's weights")
     boxes.add_argument('--boxes', metavar='FILE', help='COCO results: [{image_id, bbox: [x, y, w, h], score}, ...]')
     boxes.add_argument('--whole-image', action='store_true', help='one box around the whole image')
-    boxes.add_argument(
-        '--bbox-thr', type=float, default=0.3, metavar='T', help='lowest box score (default: %(default)s)'
-    )
+    boxes.add_argument('--bbox-thr', type=float, default=0.3, metavar='T', help='lowest score (default: %(default)s)')
     boxes.add_argument('--nms-thr', type=float, default=0.5, metavar='T', help='overlap for NMS (default: %(default)s)')
     boxes.add_argument('--det-category', type=int, default=0, metavar='I', help="the detector's person class")
+    boxes.add_argument('--det-every', type=int, default=1, metavar='N', help='boxes from every Nth frame of a video')
+    video = parser.add_argument_group('videos')
+    video.add_argument('--track', action='store_true', help='give people ids (needs mmpose_lite[tracking])')
+    video.add_argument('--smooth', action='store_true', help='smooth the poses of tracked people')
     output = parser.add_argument_group('output')
-    output.add_argument('--out-dir', required=True, type=Path, metavar='OUT', help='folder for pictures and JSON')
+    output.add_argument('--out-dir', required=True, type=Path, metavar='OUT', help='folder for pictures and poses')
+    output.add_argument('--resume', action='store_true', help='skip finished inputs, go on with unfinished videos')
+    output.add_argument('--no-draw', action='store_true', help='poses only')
+    output.add_argument('--no-boxes', action='store_true', help='draw no boxes, scores and ids')
     output.add_argument('--kpt-thr', type=float, default=0.3, metavar='T', help='lowest score drawn')
-    output.add_argument('--device', default='cpu', help='cpu or cuda:0 (default: %(default)s)')
+    output.add_argument('--show', action='store_true', help='show pictures in a window too; q stops')
     args = parser.parse_args(argv)
     if bool(args.det_config) != bool(args.det_checkpoint):
         parser.error('--det-config and --det-checkpoint go together')
     if sum((bool(args.det_config), bool(args.boxes), args.whole_image)) != 1:
         parser.error('no person boxes: give one of --det-config with --det-checkpoint, --boxes, or --whole-image')
-    if args.batch_size < 1:
-        parser.error(f'--batch-size {args.batch_size} must be at least 1')
+    for name in ('batch_size', 'det_every'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} must be at least 1')
+    if args.smooth and not args.track:
+        parser.error('--smooth follows people through a video: give --track with it')
+    if args.show and args.no_draw:
+        parser.error('--show and --no-draw exclude each other')
     return args
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; returns the exit code: 0, or 1 if any image failed."""
-    from tqdm import tqdm
-
+    """Run the demo; returns the exit code: 0, or 1 if any input failed."""
     from mmpose_lite.inference import (
         BoxFile,
+        Drawer,
         PersonDetector,
+        Runner,
         TopdownPipeline,
-        draw,
-        list_images,
-        read_image,
+        list_inputs,
+        shard,
         whole_image,
-        write_image,
-        write_json,
     )
 
-    images = list_images(args.inputs)
+    paths, processes = shard(list_inputs(args.inputs, args.out_dir, not args.no_draw))
     if args.det_config:
         boxes = PersonDetector(
             args.det_config, args.det_checkpoint, args.device, args.bbox_thr, args.nms_thr, args.det_category
@@ -81,37 +104,48 @@ def run(args: argparse.Namespace) -> int:
         boxes = BoxFile(args.boxes, args.bbox_thr)
     else:
         boxes = whole_image
-    pipeline = TopdownPipeline(args.pose_config, args.pose_checkpoint, boxes, args.device, args.batch_size)
-    args.out_dir.mkdir(parents=True, exist_ok=True)
+    pipeline = TopdownPipeline(
+        args.pose_config, args.pose_checkpoint, boxes, args.device, args.batch_size, args.flip_test
+    )
+    drawer = None if args.no_draw else Drawer(pipeline.dataset_meta, args.kpt_thr, not args.no_boxes)
+    runner = Runner(
+        pipeline,
+        args.out_dir,
+        drawer,
+        show=args.show,
+        track=args.track,
+        smooth=args.smooth,
+        detect_every=args.det_every,
+        resume=args.resume or processes > 1,  # a job of many processes is started again to finish
+    )
+    runner(paths)
+    done = len(paths) - runner.failed - runner.skipped
+    skipped = f', {runner.skipped} were finished before' if runner.skipped else ''
+    print(f'{runner.poses} poses in {done} of {len(paths)} inputs{skipped}: see {args.out_dir}')
+    return 1 if runner.failed else 0
 
-    failed = people = 0
-    for path in tqdm(images, unit='image', disable=len(images) == 1):
-        try:
-            image = read_image(path)
-        except (ValueError, OSError) as error:
-            tqdm.write(f'topdown_demo: {error}', file=sys.stderr)
-            failed += 1
-            continue
-        instances = pipeline(image, path)
-        people += len(instances)
-        write_image(args.out_dir / path.name, draw(image, instances, pipeline.model.dataset_meta, args.kpt_thr))
-        write_json(args.out_dir / f'{path.stem}.json', path, instances)
-    done = f'{people} people in {len(images) - failed} of {len(images)} images'
-    print(f'{done}: pictures and JSON in {args.out_dir}')
-    return 1 if failed else 0
+
+def stop(*_) -> None:
+    """Let a cluster's SIGTERM end the run as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run, and report what goes wrong in one line."""
-    args = parse_args()
+    args = parse_args(argv)
     # upstream's notices about itself tell the user of this script nothing
     warnings.filterwarnings('ignore')
     logging.getLogger('mmengine').setLevel(logging.ERROR)
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
+    signal.signal(signal.SIGTERM, stop)
     try:
         return run(args)
-    except (RuntimeError, ValueError, OSError, KeyError, AssertionError) as error:
+    except (RuntimeError, ValueError, OSError, KeyError, AssertionError, ImportError) as error:
         print(f'topdown_demo: error: {error}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('topdown_demo: stopped; what is done is kept, and --resume goes on from there', file=sys.stderr)
+        return 130
 
 
 if __name__ == '__main__':

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from .checkpoint import CheckpointError
+
 
 def toy_data(arguments: argparse.Namespace) -> None:
     """Draw generated people with exact keypoints, as COCO and as MPII files."""
@@ -34,6 +36,15 @@ def info(arguments: argparse.Namespace) -> None:
     print(json.dumps(as_json(costs), indent=2) if arguments.json else as_table(costs))
 
 
+def resize_checkpoint(arguments: argparse.Namespace) -> None:
+    """Convert LGM-Pose weights, which belong to an input size, to another one as a start for training there."""
+    from .models.resize import resize_checkpoint
+
+    old = resize_checkpoint(arguments.checkpoint, tuple(arguments.to_size), arguments.out, arguments.from_size)
+    sizes = f'{old[0]}x{old[1]} to {arguments.to_size[0]}x{arguments.to_size[1]}'
+    print(f'{arguments.out}: from {sizes} (height x width). Train on with --cfg-options load_from={arguments.out}')
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='mmpose-lite', description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
@@ -51,6 +62,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument('--zoo', action='store_true', help='parameters and FLOPs of every config, ours and printed')
     command.add_argument('--json', action='store_true', help='with --zoo: for machines')
     command.set_defaults(run=info)
+
+    command = commands.add_parser(
+        'resize-checkpoint', help=resize_checkpoint.__doc__, description=resize_checkpoint.__doc__
+    )
+    size = dict(nargs=2, type=int, metavar=('HEIGHT', 'WIDTH'))
+    command.add_argument('checkpoint', metavar='CHECKPOINT', help='.pth or .safetensors file of LGM-Pose')
+    command.add_argument('--from-size', **size, help='input size of CHECKPOINT (default: the size that it names)')
+    command.add_argument('--to-size', required=True, **size, help='input size wanted, multiples of 32')
+    command.add_argument('-o', '--out', required=True, type=Path, metavar='OUT', help='.pth file to write')
+    command.set_defaults(run=resize_checkpoint)
     return parser
 
 
@@ -59,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, CheckpointError) as error:
         print(f'mmpose-lite: error: {error}', file=sys.stderr)
         return 1
     return 0

@@ -10,7 +10,7 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', begin=0, end=10, T_max=10, eta_min=2e-5, by_epoch=True, convert_to_iter_based=True),
 ]
 
-codec = dict(type='MSRAHeatmap', input_size=(128, 128), heatmap_size=(32, 32), sigma=1.5)
+codec = dict(type='MSRAHeatmap', input_size=(128, 128), heatmap_size=(32, 32), sigma=1)
 model = dict(backbone=dict(img_size=(128, 128)), head=dict(out_channels=16, decoder=codec))
 
 train_pipeline = _base_.train_pipeline

@@ -1,17 +1,31 @@
-"""Top-down inference on images."""
+"""Top-down inference on images and videos."""
 
-from .boxes import BoxFile, PersonDetector, whole_image
-from .files import list_images, read_image, write_image, write_json
-from .topdown import Instance, TopdownPipeline, draw
+from .boxes import BoxFile, BoxSource, PersonDetector, whole_image
+from .drawing import Drawer
+from .files import list_inputs, read_image, shard, write_image, write_json
+from .poses import Frame, Poses
+from .runner import Runner
+from .smoothing import PoseSmoother
+from .topdown import TopdownPipeline
+from .tracking import Tracker
+from .video import VideoReader, VideoWriter
 
 __all__ = [
     'BoxFile',
-    'Instance',
+    'BoxSource',
+    'Drawer',
+    'Frame',
     'PersonDetector',
+    'PoseSmoother',
+    'Poses',
+    'Runner',
     'TopdownPipeline',
-    'draw',
-    'list_images',
+    'Tracker',
+    'VideoReader',
+    'VideoWriter',
+    'list_inputs',
     'read_image',
+    'shard',
     'whole_image',
     'write_image',
     'write_json',

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmcv.ops import nms
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmpose.utils import adapt_mmdet_pipeline
 
 from ..checkpoint import check_state_dict, load_from_local
@@ -25,9 +27,9 @@ def clean_boxes(boxes: np.ndarray, frame: Frame) -> np.ndarray:
     """Leave out, with a warning, boxes that no pose can be found in: not finite, of no area, or off the picture."""
     boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 5)
     height, width = frame.image.shape[:2]
-    with np.errstate(invalid='ignore'):  # infinite minus infinite
-        inside = (boxes[:, :2] < (width, height)).all(axis=1) & (boxes[:, 2:4] > 0).all(axis=1)
-        good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:4] > boxes[:, :2]).all(axis=1) & inside
+    good = np.isfinite(boxes).all(axis=1)
+    good &= (boxes[:, 2:4] > boxes[:, :2]).all(axis=1)
+    good &= (boxes[:, :2] < (width, height)).all(axis=1) & (boxes[:, 2:4] > 0).all(axis=1)
     if not good.all():
         where = frame.path if frame.index is None else f'{frame.path}, frame {frame.index}'
         logger.warning(
@@ -62,33 +64,40 @@ class PersonDetector:
         category: int = 0,
     ) -> None:
         from mmdet.apis import init_detector  # slow to import, and only needed here
+        from mmdet.utils import get_test_pipeline_cfg
+        from mmengine.dataset import Compose
 
-        state_dict = load_from_local(str(checkpoint)).get('state_dict')
-        config = Config.fromfile(config)
-        self.model = init_detector(config, str(checkpoint), palette='random', device=device)
-        check_state_dict(self.model, state_dict or {}, str(checkpoint))
-        self.model.cfg = adapt_mmdet_pipeline(self.model.cfg)
+        state_dict = load_from_local(str(checkpoint)).get('state_dict', {})
+        self.model = init_detector(Config.fromfile(config), str(checkpoint), palette='random', device=device)
+        check_state_dict(self.model, state_dict, str(checkpoint))
+        steps = get_test_pipeline_cfg(adapt_mmdet_pipeline(self.model.cfg))
+        steps[0].type = 'mmdet.LoadImageFromNDArray'
+        self.prepare = Compose(steps)
         self.score_thr = score_thr
         self.nms_thr = nms_thr
         self.category = category
 
-    def __call__(self, image: np.ndarray, path: Path | None = None) -> np.ndarray:
-        """Detect people in an image (H, W, 3), BGR uint8."""
-        from mmdet.apis import inference_detector
+    @torch.inference_mode()
+    def __call__(self, frames: Sequence[Frame]) -> list[np.ndarray]:
+        """Detect people."""
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            data = [self.prepare(dict(img=frame.image, img_id=0)) for frame in frames]
+            batch = {name: [item[name] for item in data] for name in ('inputs', 'data_samples')}
+            return [self._people(sample.pred_instances.cpu()) for sample in self.model.test_step(batch)]
 
-        found = inference_detector(self.model, image).pred_instances.cpu()
+    def _people(self, found) -> np.ndarray:
         keep = (found.labels == self.category) & (found.scores >= self.score_thr)
-        boxes, scores = found.bboxes[keep], found.scores[keep]
+        boxes, scores = found.bboxes[keep].float().contiguous(), found.scores[keep].float().contiguous()
         if not len(boxes):
-            return NO_BOXES
-        kept, _ = nms(boxes.float().contiguous(), scores.float().contiguous(), self.nms_thr)
-        return kept.numpy().astype(np.float32)
+            return np.zeros((0, 5), dtype=np.float32)
+        return nms(boxes, scores, self.nms_thr)[0].numpy()
 
 
 class BoxFile:
     """Person boxes from a JSON file of COCO results: a list of ``{image_id, category_id, bbox: [x, y, w, h], score}``.
 
-    An entry belongs to the image whose file name, stem, or stem read as a number is its ``image_id``.
+    An entry belongs to the image whose file name, stem, or stem read as a number is its ``image_id``. In a video,
+    ``image_id`` is the number of the frame, from 0, or with several videos ``'<file name>:<number>'``.
 
     Args:
         path: The file.
@@ -116,14 +125,19 @@ class BoxFile:
                 'image_id, bbox [x, y, width, height] and score'
             ) from error
 
-    def __call__(self, image: np.ndarray, path: Path | None = None) -> np.ndarray:
-        """Boxes of the image with this path."""
-        names = [path.name, path.stem, str(int(path.stem)) if path.stem.isdecimal() else path.stem] if path else []
-        rows = next((self.boxes[name] for name in names if name in self.boxes), [])
-        return np.array(rows, dtype=np.float32).reshape(-1, 5)
+    def __call__(self, frames: Sequence[Frame]) -> list[np.ndarray]:
+        """Boxes of these frames, none where the file has none."""
+        return [np.array(self._rows(frame), dtype=np.float32).reshape(-1, 5) for frame in frames]
+
+    def _rows(self, frame: Frame) -> list:
+        path = frame.path
+        if frame.index is not None:
+            names = (f'{path.name}:{frame.index}', f'{path.stem}:{frame.index}', str(frame.index))
+        else:
+            names = (path.name, path.stem, str(int(path.stem)) if path.stem.isdecimal() else path.stem)
+        return next((self.boxes[name] for name in names if name in self.boxes), [])
 
 
-def whole_image(image: np.ndarray, path: Path | None = None) -> np.ndarray:
+def whole_image(frames: Sequence[Frame]) -> list[np.ndarray]:
     """One box around everything, for pictures that are already cropped to a person."""
-    height, width = image.shape[:2]
-    return np.array([[0, 0, width, height, 1]], dtype=np.float32)
+    return [np.array([[0, 0, *frame.image.shape[1::-1], 1]], dtype=np.float32) for frame in frames]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ class Poses:
     bbox_scores: np.ndarray
     keypoints: np.ndarray
     keypoint_scores: np.ndarray
-    track_ids: np.ndarray | None = field(default=None)
+    track_ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.bboxes)
@@ -62,7 +62,7 @@ class Poses:
             keypoint_scores=np.round(self.keypoint_scores.astype(float), 4).tolist(),
         )
         if self.track_ids is not None:
-            columns['track_id'] = self.track_ids.tolist()
+            columns['track_id'] = [None if track < 0 else track for track in self.track_ids.tolist()]
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     @classmethod
@@ -73,8 +73,10 @@ class Poses:
             np.array([person[name] for person in instances], dtype=np.float32).reshape(-1, *shape)
             for name, shape in shapes.items()
         ]
-        tracked = bool(instances) and 'track_id' in instances[0]
-        return cls(*columns, np.array([person['track_id'] for person in instances]) if tracked else None)
+        ids = None
+        if instances and 'track_id' in instances[0]:
+            ids = np.array([-1 if person['track_id'] is None else person['track_id'] for person in instances])
+        return cls(*columns, ids)
 
     def to_datasample(self) -> PoseDataSample:
         """As MMPose's estimators return it, for its visualizers and evaluators."""

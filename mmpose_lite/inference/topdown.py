@@ -11,6 +11,14 @@ from .boxes import BoxSource, clean_boxes
 from .crops import Cropper
 from .network import PoseNetwork
 from .poses import Frame, Poses
+from .sparse import sparse_boxes
+
+
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of ``size`` items, the last maybe shorter."""
+    items = iter(items)
+    while chunk := list(itertools.islice(items, size)):
+        yield chunk
 
 
 class TopdownPipeline:
@@ -59,22 +67,30 @@ class TopdownPipeline:
         """
         return next(self.stream([Frame(image, Path(path))]))[1]
 
-    def stream(self, frames: Iterable[Frame], frames_at_once: int = 8) -> Iterator[tuple[Frame, Poses]]:
+    def stream(
+        self, frames: Iterable[Frame], frames_at_once: int = 8, detect_every: int = 1
+    ) -> Iterator[tuple[Frame, Poses]]:
         """Find people in frame after frame.
 
         Args:
-            frames: Any iterable; no more than ``frames_at_once`` of it are held.
+            frames: Any iterable; of it, no more than ``frames_at_once + detect_every`` are held.
             frames_at_once: Frames whose people share batches. 1 for the least delay.
+            detect_every: Look for boxes in every n-th frame only; see :func:`sparse_boxes`.
 
         Yields:
             Each frame and its poses, in order.
         """
         if self.boxes is None:
             raise ValueError('this pipeline has no source of boxes: give boxes=..., or call estimate with your own')
-        frames = iter(frames)
-        while chunk := list(itertools.islice(frames, frames_at_once)):
-            boxes = [clean_boxes(found, frame) for frame, found in zip(chunk, self.boxes(chunk), strict=True)]
-            yield from zip(chunk, self.estimate([frame.image for frame in chunk], boxes), strict=True)
+        if detect_every == 1:
+            groups = batched(frames, frames_at_once)
+            boxed = (zip(group, self.boxes(group), strict=True) for group in groups)
+        else:
+            boxed = batched(sparse_boxes(frames, self.boxes, detect_every, frames_at_once > 1), frames_at_once)
+        for group in boxed:
+            pairs = [(frame, clean_boxes(found, frame)) for frame, found in group]
+            poses = self.estimate([frame.image for frame, _ in pairs], [found for _, found in pairs])
+            yield from zip((frame for frame, _ in pairs), poses, strict=True)
 
     def estimate(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[Poses]:
         """Poses in given boxes: the people of all images go through the network in common batches.
@@ -86,6 +102,8 @@ class TopdownPipeline:
         Returns:
             For each image its poses, in the order of the boxes.
         """
+        if not len(images):
+            return []
         every = np.concatenate([np.asarray(b, dtype=np.float32).reshape(-1, 5) for b in boxes])
         counts = [len(b) for b in boxes]
         owners = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
@@ -94,9 +112,7 @@ class TopdownPipeline:
         scores = np.empty(keypoints.shape[:2], dtype=np.float32)
         for start in range(0, len(every), self.batch_size):
             part = slice(start, start + self.batch_size)
-            keypoints[part], scores[part] = self.network(
-                self.cropper.crop(owners[part], centers[part], scales[part])
-            )
+            keypoints[part], scores[part] = self.network(self.cropper.crop(owners[part], centers[part], scales[part]))
         keypoints = self.cropper.to_image(keypoints, centers, scales).astype(np.float32)
         cuts = np.cumsum(counts)[:-1]
         columns = (np.split(column, cuts) for column in (every[:, :4], every[:, 4], keypoints, scores))

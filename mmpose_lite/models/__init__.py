@@ -1,7 +1,19 @@
 """The networks, one file each."""
 
 from .greit_hrnet import GreitHRNet
+from .hevitpose import CGSRMHA, HEViTPose
 from .lgm_pose import LARM, LGMPose, MobileViMBlock, SFusion, SFusionNeck
 from .wgnet import WGNet, WGNetNeck
 
-__all__ = ['LARM', 'GreitHRNet', 'LGMPose', 'MobileViMBlock', 'SFusion', 'SFusionNeck', 'WGNet', 'WGNetNeck']
+__all__ = [
+    'CGSRMHA',
+    'LARM',
+    'GreitHRNet',
+    'HEViTPose',
+    'LGMPose',
+    'MobileViMBlock',
+    'SFusion',
+    'SFusionNeck',
+    'WGNet',
+    'WGNetNeck',
+]

@@ -1,0 +1,5 @@
+# Ground-truth person boxes in place of detected ones.
+_base_ = '../td-hm_greit-hrnet-18_8xb32-210e_coco-256x192.py'
+
+val_dataloader = dict(dataset=dict(bbox_file=None))
+test_dataloader = val_dataloader

@@ -1,0 +1,5 @@
+# COCO test-dev: writes work_dirs/<this name>/test-dev.keypoints.json for the evaluation server.
+_base_ = ['../td-hm_lgm-pose_1xb32-260e_coco-384x288.py', '../../_base_/datasets/coco_test-dev.py']
+
+test_dataloader = dict(dataset=_base_.test_dev_dataset)
+test_evaluator = dict(outfile_prefix='work_dirs/{{ fileBasenameNoExtension }}/test-dev', **_base_.test_dev_evaluator)
