@@ -44,9 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     pose.add_argument('--pose-config', required=True, metavar='C', help='config of a top-down pose network')
     pose.add_argument('--pose-checkpoint', required=True, metavar='W', help='its weights (.pth or .safetensors)')
     pose.add_argument('--batch-size', type=int, default=32, metavar='N', help='people at once (default: %(default)s)')
-    pose.add_argument(
-        '--flip-test', action='store_true', help='average with the mirrored picture, at half the speed'
-    )
+    pose.add_argument('--flip-test', action='store_true', help='average with the mirrored picture, at half the speed')
     pose.add_argument('--device', default='cpu', help='cpu or cuda:0, for the detector too (default: %(default)s)')
     boxes = parser.add_argument_group('person boxes, one of: a detector, a file, the whole image')
     boxes.add_argument('--det-config', metavar='D', help='config of an mmdet detector')

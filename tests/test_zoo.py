@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,8 +115,9 @@ def test_printed_digits(text, digits, unit, met, missed):
 @pytest.fixture
 def small_zoo(monkeypatch) -> list[Entry]:
     """One network that meets its printed numbers and one that does not."""
-    names = ('td-hm_lgm-pose_1xb32-260e_coco-256x192', 'td-hm_greit-hrnet-18-lks-gcw_8xb32-210e_coco-256x192')
-    entries = [entry for name in names for entry in ENTRIES if entry.name == name]
+    met = next(entry for entry in ENTRIES if entry.name == 'td-hm_lgm-pose_1xb32-260e_coco-256x192')
+    off = replace(met, name='misprinted', parameters=Printed('1.2 M', 'rounded', 10**6), note='a misprint')
+    entries = [met, off]
     monkeypatch.setattr('mmpose_lite.zoo.read_zoo', lambda: entries)
     return entries
 
@@ -128,22 +130,22 @@ def test_table(small_zoo, capsys):
     assert lgm.split()[1:] == (
         ['256x192', '1,057,881', '1.1', 'M', 'exact', '676,617,216', '0.6', 'G', 'exact', '676,515,840', '656,366,592']
     )
-    greit = next(line for line in captured.out.splitlines() if line.startswith('td-hm_greit'))
-    assert greit.split()[2:6] == ['1,165,441', '1.12', 'M', 'off']
+    off = next(line for line in captured.out.splitlines() if line.startswith('misprinted'))
+    assert off.split()[2:6] == ['1,057,881', '1.2', 'M', 'off']
     assert '3 of 4 printed numbers' in captured.out
     assert 'counted by mmcv, truncated, G = 1,000,000,000; parameters rounded' in captured.out
-    assert f'off: {small_zoo[1].name}: the paper exchanges' in captured.out
+    assert 'off: misprinted: a misprint' in captured.out
 
 
 def test_json(small_zoo, capsys):
     assert main(['info', '--zoo', '--json']) == 0
-    lgm, greit = json.loads(capsys.readouterr().out)
+    lgm, off = json.loads(capsys.readouterr().out)
     assert lgm['input_size'] == dict(height=256, width=192)
     assert lgm['parameters'] == 1057881
     assert lgm['flops'] == dict(mmengine=676515840, macs=656366592, mmcv=676617216)
     assert lgm['flops_printed'] == dict(text='0.6 G', digits='truncated', unit=10**9, exact=True)
-    assert greit['parameters_printed']['exact'] is False
-    assert greit['flops_printed']['unit'] == 1000 * 2**20
+    assert off['parameters_printed']['exact'] is False
+    assert off['note'] == 'a misprint'
 
 
 def test_json_without_the_table_is_refused(capsys):

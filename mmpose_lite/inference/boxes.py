@@ -5,6 +5,7 @@ A source is called with some frames and returns for each of them (N, 5) float32:
 
 import json
 import logging
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpose.utils import adapt_mmdet_pipeline
 
-from ..checkpoint import check_state_dict, load_from_local
 from .poses import Frame
+from .weights import load_weights
 
 BoxSource = Callable[[Sequence[Frame]], list[np.ndarray]]
 
@@ -67,9 +68,10 @@ class PersonDetector:
         from mmdet.utils import get_test_pipeline_cfg
         from mmengine.dataset import Compose
 
-        state_dict = load_from_local(str(checkpoint)).get('state_dict', {})
-        self.model = init_detector(Config.fromfile(config), str(checkpoint), palette='random', device=device)
-        check_state_dict(self.model, state_dict, str(checkpoint))
+        with warnings.catch_warnings(record=True):  # it warns that it got no checkpoint
+            self.model = init_detector(Config.fromfile(config), palette='random', device='cpu')
+        load_weights(self.model, checkpoint)
+        self.model.to(device)
         steps = get_test_pipeline_cfg(adapt_mmdet_pipeline(self.model.cfg))
         steps[0].type = 'mmdet.LoadImageFromNDArray'
         self.prepare = Compose(steps)

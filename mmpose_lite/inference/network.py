@@ -12,7 +12,7 @@ from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from ..checkpoint import check_state_dict, load_from_local
+from .weights import load_weights
 
 
 def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,12 +64,12 @@ class PoseNetwork:
         cfg = Config.fromfile(config)
         if cfg.get('model', {}).get('type', '').rpartition('.')[2] != 'TopdownPoseEstimator':
             raise ValueError(f'{config} does not configure a TopdownPoseEstimator: name a td-*.py config')
-        state_dict = load_from_local(str(checkpoint)).get('state_dict', {})
-        check_state_dict(init_model(cfg.copy(), device='cpu'), state_dict, str(checkpoint))
-        self.model = init_model(cfg, str(checkpoint), device=device)
+        self.model = init_model(cfg, device='cpu')
+        meta = load_weights(self.model, checkpoint)
+        self.model.to(device)
         self.device = torch.device(device)
         self.flip_test = self.model.test_cfg.get('flip_test', False) if flip_test is None else flip_test
-        self.dataset_meta = self.model.dataset_meta
+        self.dataset_meta = meta.get('dataset_meta') or self.model.dataset_meta
         self.kept = self.model.test_cfg.get('output_keypoint_indices')
         self.num_keypoints = len(self.kept or self.dataset_meta['flip_indices'])
         decoder = self.model.head.decoder

@@ -45,22 +45,22 @@ class PoseSmoother:
 
     def __call__(self, poses: Poses, time: float) -> Poses:
         """Smooth the keypoints of everybody who has a track id; ``time`` in seconds must grow from call to call."""
+        self._forget(time)
         keypoints = poses.keypoints.copy()
         for row, track in enumerate(poses.track_ids):
             if track >= 0:
                 keypoints[row] = self._smooth(int(track), poses, row, time)
-        self._forget(time)
         return Poses(poses.bboxes, poses.bbox_scores, keypoints, poses.keypoint_scores, poses.track_ids)
 
     def remember(self, poses: Poses, time: float) -> None:
         """Take in poses that are smooth already, to go on from them."""
+        self._forget(time)
         for row, track in enumerate(poses.track_ids if poses.track_ids is not None else ()):
             if track >= 0:
                 found, state = poses.keypoints[row].astype(float), self._states.get(int(track))
                 step = time - state.time if state else 0
                 velocity = (found - state.keypoints) / step if step > 0 else np.zeros_like(found)
                 self._states[int(track)] = _State(found, velocity, time)
-        self._forget(time)
 
     def _smooth(self, track: int, poses: Poses, row: int, time: float) -> np.ndarray:
         found, state = poses.keypoints[row].astype(float), self._states.get(track)

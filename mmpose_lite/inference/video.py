@@ -50,6 +50,7 @@ class VideoReader:
             self.capture = cv2.VideoCapture(str(path))
             if not self.capture.isOpened():
                 raise ValueError(f'{path} is not a video, or is damaged or cut short: play it to see, or leave it out')
+        self.capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # off in some builds of OpenCV
         fps = self.capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if math.isfinite(fps) and 0 < fps <= 1000 else 25.0
         self.total = 0 if self.live else max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))

@@ -70,7 +70,7 @@ def test_inputs_refused(photos, tmp_path, picture):
     cv2.imwrite(str(photos / 'a.png'), picture)
     with pytest.raises(ValueError, match=r'a\.jpg and .*a\.png would both write .*a\.json'):
         list_inputs([photos], tmp_path / 'out')
-    with pytest.raises(ValueError, match='would be overwritten.*--out-dir'):
+    with pytest.raises(ValueError, match=r'would be overwritten.*--out-dir'):
         list_inputs([photos / 'b.png'], photos)
     assert list_inputs([photos / 'b.png'], photos, draw=False) == [photos / 'b.png']
 
@@ -145,9 +145,7 @@ def test_odd_boxes(tmp_path, demo, photos, scenes, caplog):
     assert clean_boxes(boxes, frame).tolist() == boxes[:4].tolist()
     assert '6 of 10 boxes left out' in caplog.text
 
-    found = [
-        dict(image_id='b.png', score=0.9, bbox=[x1, y1, x2 - x1, y2 - y1]) for x1, y1, x2, y2, _ in boxes.tolist()
-    ]
+    found = [dict(image_id='b.png', score=0.9, bbox=[x1, y1, x2 - x1, y2 - y1]) for x1, y1, x2, y2, _ in boxes.tolist()]
     (tmp_path / 'odd.json').write_text(json.dumps(found))
     code, out = demo(photos / 'b.png', boxes=('--boxes', tmp_path / 'odd.json'))
     assert code == 0
@@ -197,9 +195,7 @@ def test_wrong_files(demo, photos, tmp_path, weights, capfd, demo_module):
 
     other = POSE_CONFIG.parents[1] / 'lgm_pose/td-hm_lgm-pose_1xb32-260e_coco-256x192.py'
     pose = ('--pose-config', POSE_CONFIG, '--pose-checkpoint', weights)
-    assert 'not of this network' in refused(
-        '--pose-config', other, '--pose-checkpoint', weights, '--whole-image'
-    )
+    assert 'not of this network' in refused('--pose-config', other, '--pose-checkpoint', weights, '--whole-image')
     assert 'none.pth does not exist' in refused(*pose[:3], tmp_path / 'none.pth', '--whole-image')
     assert 'none.json does not exist' in refused(*pose, '--boxes', tmp_path / 'none.json')
     (tmp_path / 'list.json').write_text('{"a": 1}')

@@ -73,9 +73,7 @@ def test_other_codecs(codec, scenes, tmp_path):
     config = Config.fromfile(POSE_CONFIG)
     config.model.backbone.img_size = (96, 64)
     config.model.head.decoder = codec
-    config.test_dataloader.dataset.pipeline[2].update(
-        input_size=(64, 96), use_udp=codec['type'] == 'UDPHeatmap'
-    )
+    config.test_dataloader.dataset.pipeline[2].update(input_size=(64, 96), use_udp=codec['type'] == 'UDPHeatmap')
     config.dump(str(tmp_path / 'td.py'))
     checkpoint = random_weights(config, tmp_path / 'pose.pth')
     model = init_model(config, str(checkpoint), device='cpu')
@@ -128,7 +126,7 @@ def test_one_batch_across_people_and_frames(pipeline, scenes, monkeypatch):
     network = pipeline.network
     counting = lambda crops: sizes.append(len(crops)) or network(crops)  # noqa: E731
     counting.num_keypoints = network.num_keypoints
-    monkeypatch.setattr(pipeline, "network", counting)
+    monkeypatch.setattr(pipeline, 'network', counting)
     pipeline.estimate([scene.image for scene in scenes], [boxes_of(scene) for scene in scenes])
     people = sum(len(scene.people) for scene in scenes)
     assert sizes == [4, people - 4]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -24,11 +25,11 @@ SIZE = (96, 64)
 
 
 def make_video(path: Path, frames: int, fps: float = 10, size: tuple = SIZE) -> Path:
-    """A video whose frame i has the brightness 20 + 10 i, darker on the left half."""
+    """A video whose frame i has the brightness 20 + 20 i, darker on the left half."""
     fourcc = cv2.VideoWriter_fourcc(*('MJPG' if path.suffix == '.avi' else 'mp4v'))
     writer = cv2.VideoWriter(str(path), fourcc, fps, size)
     for index in range(frames):
-        image = np.full((size[1], size[0], 3), 20 + 10 * (index % 20), np.uint8)
+        image = np.full((size[1], size[0], 3), 20 + 20 * (index % 11), np.uint8)
         image[:, : size[0] // 2] //= 2
         writer.write(image)
     writer.release()
@@ -74,7 +75,7 @@ def test_video(demo, tmp_path, nobody, suffix, fps):
     assert drawn_fps == pytest.approx(fps, rel=1e-3)
     assert len(drawn) == 11
     assert drawn[0].shape == (*SIZE[::-1], 3)
-    assert np.abs(drawn[5][:, 60:].mean() - 70) < 4  # frame 5, in its place
+    assert np.abs(drawn[5][:, 60:].mean() - 120) < 8  # frame 5, in its place
     assert drawn[3].std() > 1.2 * drawn[4].std()  # somebody is drawn
 
 
@@ -119,13 +120,12 @@ def test_damaged_videos(demo, tmp_path, capfd):
     assert code == 1
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('topdown_demo: ')]
     assert len(said) == 5
-    for name, problem in zip(
-        names, ('is cut short or damaged', 'is not a video', 'is an empty', 'is not a video', 'does not exist')
-    ):
+    problems = ('is cut short or damaged', 'is not a video', 'is an empty', 'is not a video', 'does not exist')
+    for name, problem in zip(names[:5], problems, strict=True):
         assert sum(f'{name} {problem}' in line for line in said) == 1, name
     assert len(lines(out / 'good.jsonl')) == 3
     part = lines(out / 'cut.jsonl.partial')
-    assert 10 < len(part) < 40
+    assert 0 < len(part) < 40
     assert not (out / 'cut.jsonl').exists()
     (tmp_path / 'cut.avi').write_bytes(whole)  # the whole film arrives, and the run goes on
     assert demo(tmp_path / 'cut.avi', '--resume')[0] == 0
@@ -193,6 +193,20 @@ def test_reader_holds_few_frames(tmp_path):
         assert sum(1 for _ in video) == 200
 
 
+def test_memory_stays_flat(demo, tmp_path):
+    """A film two and a half times as long takes no more memory."""
+
+    def peak(frames: int) -> int:
+        video = make_video(tmp_path / f'{frames}.mp4', frames, size=(480, 360))  # half a megabyte a frame
+        tracemalloc.start()
+        demo(video)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert peak(150) < 1.2 * peak(60)
+
+
 def test_writer_waits_for_a_place(tmp_path):
     """The queue of the writer is bounded too."""
     slow = threading.Event()
@@ -212,23 +226,27 @@ def test_writer_waits_for_a_place(tmp_path):
     assert len(read(tmp_path / 'x.mp4')[1]) == 60
 
 
+def write(path: Path, frames: list) -> None:
+    with VideoWriter(path, 10) as writer:
+        for make in frames:
+            writer.write(make)
+
+
 def test_writer_reports_errors(tmp_path):
     def fail():
         raise ValueError('cannot draw')
 
-    with pytest.raises(ValueError, match='cannot draw'), VideoWriter(tmp_path / 'x.mp4', 10) as writer:
-        for _ in range(100):
-            writer.write(fail)
-    with pytest.raises(OSError, match='check the folder'), VideoWriter(tmp_path / 'no/x.mp4', 10) as writer:
-        writer.write(lambda: np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(ValueError, match='cannot draw'):
+        write(tmp_path / 'x.mp4', [fail] * 100)
+    with pytest.raises(OSError, match='check the folder'):
+        write(tmp_path / 'no/x.mp4', [lambda: np.zeros((32, 32, 3), np.uint8)])
 
 
 def test_writer_notices_missing_frames(tmp_path):
     """OpenCV drops what it cannot write without a word."""
-    sizes = iter([(32, 32), (16, 16), (32, 32)])
-    with pytest.raises(OSError, match='2 of 3 frames'), VideoWriter(tmp_path / 'x.mp4', 10) as writer:
-        for _ in range(3):
-            writer.write(lambda: np.zeros((*next(sizes), 3), np.uint8))
+    pictures = [np.zeros((size, size, 3), np.uint8) for size in (32, 16, 32)]
+    with pytest.raises(OSError, match='2 of 3 frames'):
+        write(tmp_path / 'x.mp4', [picture.copy for picture in pictures])
     assert not (tmp_path / 'x.mp4').exists()
 
 
