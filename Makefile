@@ -9,7 +9,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.10; do \
     done; true),python3)
 BIN := .venv/bin
 OUT := demo_out
-POSE := configs/lgm_pose/td-hm_lgm-pose_1xb32-10e_toy-128x128.py
+POSE := configs/lgm_pose/td-hm_lgm-pose_1xb32-8e_toy-128x128.py
 DETECTOR := configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py
 DETECTOR_WEIGHTS := mmpose_lite/weights/rtmdet-nano_toy-people.safetensors
 
@@ -22,7 +22,7 @@ setup:
 
 demo: setup
 	@echo "[demo] 1/4 drawing generated people"
-	mmpose-lite toy-data $(OUT)/people --train 1200 --val 100
+	mmpose-lite toy-data $(OUT)/people --train 800 --val 100
 	mmpose-lite toy-data $(OUT)/scene --train 0 --val 6 --seed 11
 	@echo "[demo] 2/4 training LGM-Pose on them: about 6 minutes on 2 cores"
 	MPII_ROOT=$(OUT)/people mim train mmpose $(POSE) --work-dir $(OUT)/train --resume

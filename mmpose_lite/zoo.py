@@ -93,7 +93,7 @@ def zoo_root() -> Path:
 def _entry(root: Path, model: dict, collection: dict) -> Entry:
     # as MIM does, a model inherits what its collection says
     data = {**collection.get('Metadata', {}), **model['Metadata']}
-    height, width = data['Input'].split('x')
+    height, _, width = str(data['Input']).partition('x')
     digits = data.get('Paper Digits', 'rounded')
     flops_digits, unit = data.get('Paper FLOPs Digits', digits), data.get('Paper FLOPs Unit', 10**9)
     recorded = dict(parameters=data['Parameters'], mmengine=data['FLOPs'])
@@ -122,8 +122,8 @@ def read_zoo(root: Path | None = None) -> list[Entry]:
     """
     root = root or zoo_root()
     entries = []
-    for path in yaml.safe_load((root / 'model-index.yml').read_text())['Import']:
-        metafile = yaml.safe_load((root / path).read_text())
+    for path in yaml.safe_load((root / 'model-index.yml').read_text('utf-8'))['Import']:
+        metafile = yaml.safe_load((root / path).read_text('utf-8'))
         collections = {collection['Name']: collection for collection in metafile['Collections']}
         for model in metafile['Models']:
             try:

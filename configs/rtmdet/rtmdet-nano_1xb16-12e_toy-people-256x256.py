@@ -1,6 +1,6 @@
-# A person detector of 0.9 M parameters, trained on generated people: the boxes of `make demo` and of the tests. It
+# A person detector of 2.2 M parameters, trained on generated people: the boxes of `make demo` and of the tests. It
 # knows no photographs. Its weights ship as mmpose_lite/weights/rtmdet-nano_toy-people.safetensors; made by
-#   mmpose-lite toy-data data/toy_det --train 1500 --val 200 --seed 7
+#   mmpose-lite toy-data data/toy_det --train 1500 --val 100 --seed 7
 #   TOY_ROOT=data/toy_det mim train mmdet configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py
 # and `python tools/pack_weights.py` on the last checkpoint.
 default_scope = 'mmdet'

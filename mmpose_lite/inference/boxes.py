@@ -16,8 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpose.utils import adapt_mmdet_pipeline
 
+from .loading import load_weights, make_ready
 from .poses import Frame
-from .weights import load_weights
 
 BoxSource = Callable[[Sequence[Frame]], list[np.ndarray]]
 
@@ -71,7 +71,7 @@ class PersonDetector:
         with warnings.catch_warnings(record=True):  # it warns that it got no checkpoint
             self.model = init_detector(Config.fromfile(config), palette='random', device='cpu')
         load_weights(self.model, checkpoint)
-        self.model.to(device)
+        make_ready(self.model, device)
         steps = get_test_pipeline_cfg(adapt_mmdet_pipeline(self.model.cfg))
         steps[0].type = 'mmdet.LoadImageFromNDArray'
         self.prepare = Compose(steps)

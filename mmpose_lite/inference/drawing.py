@@ -27,7 +27,7 @@ class Drawer:
         if not len(poses):
             return image.copy()
         visualizer = self.visualizer
-        drawn = np.ascontiguousarray(image[..., ::-1])
+        drawn = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         heights = poses.bboxes[:, 3] - poses.bboxes[:, 1]
         for person in np.argsort(heights):  # the nearest on top
             one = Poses(*(column[[person]] for column in list(vars(poses).values())[:4]))
@@ -39,7 +39,7 @@ class Drawer:
             drawn = visualizer.get_image()
             if self.bboxes:
                 drawn = self._label(drawn, poses, person)
-        return np.ascontiguousarray(drawn[..., ::-1])
+        return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
 
     def _label(self, drawn: np.ndarray, poses: Poses, person: int) -> np.ndarray:
         tracked = poses.track_ids is not None and poses.track_ids[person] >= 0

@@ -12,7 +12,7 @@ from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from .weights import load_weights
+from .loading import load_weights, make_ready
 
 
 def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,8 +66,8 @@ class PoseNetwork:
             raise ValueError(f'{config} does not configure a TopdownPoseEstimator: name a td-*.py config')
         self.model = init_model(cfg, device='cpu')
         meta = load_weights(self.model, checkpoint)
-        self.model.to(device)
         self.device = torch.device(device)
+        self.layout = make_ready(self.model, self.device)
         self.flip_test = self.model.test_cfg.get('flip_test', False) if flip_test is None else flip_test
         self.dataset_meta = meta.get('dataset_meta') or self.model.dataset_meta
         self.kept = self.model.test_cfg.get('output_keypoint_indices')
@@ -89,7 +89,9 @@ class PoseNetwork:
         """
         batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
         inputs = self.model.data_preprocessor(dict(inputs=batch, data_samples=[]))['inputs']
-        keypoints, scores = (self._heatmaps if self.decodes_batches else self._any_head)(inputs.contiguous())
+        keypoints, scores = (self._heatmaps if self.decodes_batches else self._any_head)(
+            inputs.contiguous(memory_format=self.layout)
+        )
         return (keypoints[:, self.kept], scores[:, self.kept]) if self.kept else (keypoints, scores)
 
     def _heatmaps(self, inputs: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -163,7 +163,7 @@ def test_a_thousand_boxes(tmp_path, photos, scenes):
     seen = []
 
     class Counting:
-        num_keypoints, dataset_meta = 2, {}
+        num_keypoints, flip_test = 2, False
 
         def __call__(self, crops):
             seen.append(len(crops))

@@ -5,12 +5,15 @@ import logging
 import numpy as np
 import pytest
 import torch
+from mmcv.cnn import ConvModule
 from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
 from mmpose.codecs import MSRAHeatmap
 from mmpose.structures import PoseDataSample
+from torch import nn
 
 from mmpose_lite.inference import Frame, Poses, TopdownPipeline, whole_image
+from mmpose_lite.inference.loading import fuse_batch_norms
 from mmpose_lite.inference.network import decode_heatmaps
 
 from .conftest import POSE_CONFIG, ROOT, boxes_of, random_weights
@@ -83,6 +86,28 @@ def test_other_codecs(codec, scenes, tmp_path):
     assert_same(pipeline.estimate(images, boxes), with_mmpose(model, images, boxes))
 
 
+def test_batch_norms_are_fused():
+    """Where they follow a convolution in a ConvModule or Sequential; a conv of two norms keeps both meanings."""
+    shared = nn.Conv2d(3, 8, 3)
+    model = nn.Sequential(
+        nn.Sequential(shared, nn.BatchNorm2d(8), nn.ReLU()),
+        ConvModule(8, 3, 3, norm_cfg=dict(type='BN'), act_cfg=dict(type='SiLU')),
+        nn.Sequential(shared, nn.BatchNorm2d(8)),
+        nn.Sequential(nn.ReLU(), nn.BatchNorm2d(8)),
+        ConvModule(8, 8, 3, norm_cfg=dict(type='BN'), order=('norm', 'conv', 'act')),
+    )
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values in (module.running_mean, module.weight.data, module.bias.data):
+                values.normal_()
+            module.running_var.uniform_(0.5, 2)
+    image = torch.randn(2, 3, 16, 16)
+    before = model.eval()(image)
+    assert fuse_batch_norms(model) == 3
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in model.modules()) == 2
+    torch.testing.assert_close(model(image), before, rtol=1e-4, atol=1e-5)
+
+
 def test_decoding_equals_mmpose():
     """Peaks everywhere: inside, on every edge and corner, ties, nothing above zero."""
     generator = torch.Generator().manual_seed(0)
@@ -102,7 +127,7 @@ def test_decoding_equals_mmpose():
 
 @pytest.fixture(scope='module')
 def pipeline(weights) -> TopdownPipeline:
-    return TopdownPipeline(POSE_CONFIG, weights, whole_image, batch_size=4)
+    return TopdownPipeline(POSE_CONFIG, weights, whole_image, batch_size=4, flip_test=False)
 
 
 def test_stream_keeps_order_and_holds_few_frames(pipeline, scenes):
@@ -125,7 +150,7 @@ def test_one_batch_across_people_and_frames(pipeline, scenes, monkeypatch):
     sizes = []
     network = pipeline.network
     counting = lambda crops: sizes.append(len(crops)) or network(crops)  # noqa: E731
-    counting.num_keypoints = network.num_keypoints
+    counting.num_keypoints, counting.flip_test = network.num_keypoints, False
     monkeypatch.setattr(pipeline, 'network', counting)
     pipeline.estimate([scene.image for scene in scenes], [boxes_of(scene) for scene in scenes])
     people = sum(len(scene.people) for scene in scenes)
