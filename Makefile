@@ -39,7 +39,7 @@ demo: setup
 	    "$$(grep -o ' PCK: [0-9.]*' $(OUT)/test.log | tail -n 1)"
 
 test: setup
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4
 
 lint: setup
 	ruff check .

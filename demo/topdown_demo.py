@@ -45,7 +45,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     pose.add_argument('--pose-checkpoint', required=True, metavar='W', help='its weights (.pth or .safetensors)')
     pose.add_argument('--batch-size', type=int, metavar='N', help='crops at once (default: 4 on a CPU, 32 elsewhere)')
     pose.add_argument('--flip-test', action='store_true', help='average with the mirrored picture, at half the speed')
-    pose.add_argument('--device', default='cpu', help='cpu or cuda:0, for the detector too (default: %(default)s)')
+    pose.add_argument(
+        '--device', default='cpu', help='cpu, cuda or cuda:1, for the detector too (default: %(default)s)'
+    )
     boxes = parser.add_argument_group('person boxes, one of: a detector, a file, the whole image')
     boxes.add_argument('--det-config', metavar='D', help='config of an mmdet detector')
     boxes.add_argument('--det-checkpoint', metavar='V', help="the detector's weights")
@@ -94,6 +96,10 @@ def run(args: argparse.Namespace) -> int:
     )
 
     paths, processes = shard(list_inputs(args.inputs, args.out_dir, not args.no_draw))
+    if processes > 1 and '-' in args.inputs:
+        raise ValueError('standard input cannot be shared by several processes: name files, folders or patterns')
+    if args.device == 'cuda':  # one of several on this machine
+        args.device = f'cuda:{os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0))}'
     if args.det_config:
         boxes = PersonDetector(
             args.det_config, args.det_checkpoint, args.device, args.bbox_thr, args.nms_thr, args.det_category

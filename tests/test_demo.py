@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / 'demo/topdown_demo.py'
-POSE = ROOT / 'configs/lgm_pose/td-hm_lgm-pose_1xb32-8e_toy-128x128.py'
+POSE = next((ROOT / 'configs/lgm_pose').glob('*_toy-128x128.py'))
 DETECTOR = ROOT / 'configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py'
 
 

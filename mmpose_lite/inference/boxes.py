@@ -12,29 +12,33 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmcv.ops import nms
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpose.utils import adapt_mmdet_pipeline
 
-from .loading import load_weights, make_ready
+from .loading import load_weights, make_ready, read_config
 from .poses import Frame
 
 BoxSource = Callable[[Sequence[Frame]], list[np.ndarray]]
 
 logger = logging.getLogger(__name__)
 
+LARGEST = 1e5  # pixels; drawing counts in 32 bits
+
 
 def clean_boxes(boxes: np.ndarray, frame: Frame) -> np.ndarray:
-    """Leave out, with a warning, boxes that no pose can be found in: not finite, of no area, or off the picture."""
+    """Leave out, with a warning, boxes without a pose to find: not finite or huge, of no area, or off the picture."""
     boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 5)
     height, width = frame.image.shape[:2]
-    good = np.isfinite(boxes).all(axis=1)
+    good = (np.abs(boxes) < LARGEST).all(axis=1)  # false for NaN too
     good &= (boxes[:, 2:4] > boxes[:, :2]).all(axis=1)
     good &= (boxes[:, :2] < (width, height)).all(axis=1) & (boxes[:, 2:4] > 0).all(axis=1)
     if not good.all():
         where = frame.path if frame.index is None else f'{frame.path}, frame {frame.index}'
         logger.warning(
-            '%s: %d of %d boxes left out: not finite, of no area, or off the picture', where, (~good).sum(), len(good)
+            '%s: %d of %d boxes left out: not finite or huge, of no area, or off the picture',
+            where,
+            (~good).sum(),
+            len(good),
         )
     return boxes[good]
 
@@ -69,7 +73,7 @@ class PersonDetector:
         from mmengine.dataset import Compose
 
         with warnings.catch_warnings(record=True):  # it warns that it got no checkpoint
-            self.model = init_detector(Config.fromfile(config), palette='random', device='cpu')
+            self.model = init_detector(read_config(config), palette='random', device='cpu')
         load_weights(self.model, checkpoint)
         make_ready(self.model, device)
         steps = get_test_pipeline_cfg(adapt_mmdet_pipeline(self.model.cfg))

@@ -1,14 +1,27 @@
 """Weights into networks, and networks ready to run."""
 
+import itertools
 from pathlib import Path
 
 import torch
 from mmcv.cnn import ConvModule
+from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..checkpoint import check_state_dict, load_from_local
+
+
+def read_config(path: str | Path) -> Config:
+    """Read a config file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'config {path} does not exist: check the path')
+    return Config.fromfile(path)
 
 
 def load_weights(model: nn.Module, checkpoint: str | Path) -> dict:
@@ -43,7 +56,7 @@ def fuse_batch_norms(model: nn.Module) -> int:
             pairs.append((module, 'conv', module.norm_name))
         elif type(module) is nn.Sequential:
             names = list(module._modules)
-            pairs.extend((module, *pair) for pair in zip(names, names[1:], strict=False))
+            pairs.extend((module, *pair) for pair in itertools.pairwise(names))
     fused = 0
     for parent, conv_name, norm_name in pairs:
         conv, norm = parent._modules[conv_name], parent._modules[norm_name]
@@ -56,6 +69,8 @@ def fuse_batch_norms(model: nn.Module) -> int:
 
 def make_ready(model: nn.Module, device: str | torch.device) -> torch.memory_format:
     """Put a network on its device, as fast as it gets there, and return the memory format that it likes best."""
+    if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
+        raise ValueError(f'--device {device}: torch sees no GPU here; use cpu, or install a torch for CUDA')
     fuse_batch_norms(model.eval())
     # on a CPU, depthwise convolutions above all are faster so
     layout = torch.channels_last if torch.device(device).type == 'cpu' else torch.contiguous_format

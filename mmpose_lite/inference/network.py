@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmpose.apis import init_model
 from mmpose.codecs import MSRAHeatmap
 from mmpose.models.heads import HeatmapHead
@@ -12,7 +11,7 @@ from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from .loading import load_weights, make_ready
+from .loading import load_weights, make_ready, read_config
 
 
 def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +60,7 @@ class PoseNetwork:
     def __init__(
         self, config: str | Path, checkpoint: str | Path, device: str = 'cpu', flip_test: bool | None = None
     ) -> None:
-        cfg = Config.fromfile(config)
+        cfg = read_config(config)
         if cfg.get('model', {}).get('type', '').rpartition('.')[2] != 'TopdownPoseEstimator':
             raise ValueError(f'{config} does not configure a TopdownPoseEstimator: name a td-*.py config')
         self.model = init_model(cfg, device='cpu')

@@ -14,7 +14,7 @@ from mmpose.apis import init_model
 from mmpose_lite.datasets.toy_people import Scene, draw_scene
 
 ROOT = Path(__file__).resolve().parents[2]
-POSE_CONFIG = ROOT / 'configs/lgm_pose/td-hm_lgm-pose_1xb32-8e_toy-128x128.py'
+POSE_CONFIG = next((ROOT / 'configs/lgm_pose').glob('*_toy-128x128.py'))
 
 
 def boxes_of(scene: Scene) -> np.ndarray:

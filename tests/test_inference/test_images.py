@@ -6,6 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mmpose_lite.inference import Frame, list_inputs, read_image
@@ -139,11 +140,19 @@ def test_damaged_pictures(demo, damaged, capfd):
 def test_odd_boxes(tmp_path, demo, photos, scenes, caplog):
     width, height = 200, 160
     good = [[50, 40, 51, 41], [-60, -50, 90, 90], [150, 100, 300, 300], [-500, -500, 900, 900]]
-    bad = [[np.nan, 0, 9, 9], [0, 0, np.inf, 9], [30, 30, 30, 60], [60, 60, 30, 30], [width, 0, 250, 50], [0, -9, 9, 0]]
+    bad = [
+        [0, 0, 1e30, 1e30],
+        [np.nan, 0, 9, 9],
+        [0, 0, np.inf, 9],
+        [30, 30, 30, 60],
+        [60, 60, 30, 30],
+        [width, 0, 250, 50],
+        [0, -9, 9, 0],
+    ]
     boxes = np.array([[*box, 0.9] for box in good + bad], dtype=np.float32)
     frame = Frame(np.zeros((height, width, 3), np.uint8))
     assert clean_boxes(boxes, frame).tolist() == boxes[:4].tolist()
-    assert '6 of 10 boxes left out' in caplog.text
+    assert '7 of 11 boxes left out' in caplog.text
 
     found = [dict(image_id='b.png', score=0.9, bbox=[x1, y1, x2 - x1, y2 - y1]) for x1, y1, x2, y2, _ in boxes.tolist()]
     (tmp_path / 'odd.json').write_text(json.dumps(found))
@@ -196,8 +205,11 @@ def test_wrong_files(demo, photos, tmp_path, weights, capfd, demo_module):
     other = POSE_CONFIG.parents[1] / 'lgm_pose/td-hm_lgm-pose_1xb32-260e_coco-256x192.py'
     pose = ('--pose-config', POSE_CONFIG, '--pose-checkpoint', weights)
     assert 'not of this network' in refused('--pose-config', other, '--pose-checkpoint', weights, '--whole-image')
+    assert 'config none.py does not exist' in refused('--pose-config', 'none.py', *pose[2:], '--whole-image')
     assert 'none.pth does not exist' in refused(*pose[:3], tmp_path / 'none.pth', '--whole-image')
     assert 'none.json does not exist' in refused(*pose, '--boxes', tmp_path / 'none.json')
+    if not torch.cuda.is_available():
+        assert 'torch sees no GPU here' in refused(*pose, '--whole-image', '--device', 'cuda')
     (tmp_path / 'list.json').write_text('{"a": 1}')
     assert 'is not a JSON list of COCO results' in refused(*pose, '--boxes', tmp_path / 'list.json')
     (tmp_path / 'det.py').write_text("model = dict(type='RTMDet')")

@@ -1,5 +1,6 @@
 """Videos: frame rate, size, rotation, streaming, going on after a stop, damage."""
 
+import io
 import json
 import os
 import signal
@@ -265,6 +266,14 @@ def test_full_disk(demo, tmp_path, photos, capfd):
     (out / 'a.json.partial').symlink_to('/dev/full')
     assert demo(photos, '--resume', '--no-draw')[0] == 1
     assert {p.name for p in out.iterdir()} == {'b.json', '7.json'}
+
+
+def test_standard_input_is_not_shared(demo, photos, monkeypatch, capfd):
+    monkeypatch.setattr('sys.stdin', io.StringIO(f'{photos}\n'))
+    monkeypatch.setenv('SLURM_PROCID', '1')
+    monkeypatch.setenv('SLURM_NTASKS', '2')
+    assert demo('-')[0] == 1
+    assert 'standard input cannot be shared' in capfd.readouterr().err
 
 
 def test_no_camera(demo, capfd):
