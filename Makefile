@@ -27,12 +27,12 @@ demo: setup
 	@echo "[demo] 2/4 training LGM-Pose on them: about 6 minutes on 2 cores"
 	MPII_ROOT=$(OUT)/people mim train mmpose $(POSE) --work-dir $(OUT)/train --resume
 	@echo "[demo] 3/4 testing it"
-	MPII_ROOT=$(OUT)/people mim test mmpose $(POSE) $$(cat $(OUT)/train/last_checkpoint) --work-dir $(OUT)/test \
-	    2>&1 | tee $(OUT)/test.log
+	MPII_ROOT=$(OUT)/people mim test mmpose $(POSE) --checkpoint $$(cat $(OUT)/train/last_checkpoint) \
+	    --work-dir $(OUT)/test 2>&1 | tee $(OUT)/test.log
 	@echo "[demo] 4/4 people found by a detector, skeletons by the network just trained"
 	python demo/topdown_demo.py $(OUT)/scene/images --pose-config $(POSE) \
 	    --pose-checkpoint $$(cat $(OUT)/train/last_checkpoint) \
-	    --det-config $(DETECTOR) --det-checkpoint $(DETECTOR_WEIGHTS) --out-dir $(OUT)/poses
+	    --det-config $(DETECTOR) --det-checkpoint $(DETECTOR_WEIGHTS) --bbox-thr 0.6 --out-dir $(OUT)/poses
 	@echo
 	@echo "Done. Look at the pictures in $(OUT)/poses (the poses in pixels are in the .json files beside them)."
 	@echo "Score on 100 unseen pictures of generated people, by mim test: PCKh@0.5 in percent," \

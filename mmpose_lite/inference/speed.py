@@ -92,9 +92,7 @@ def steps(pipeline: TopdownPipeline, drawer: Drawer, video: Path, out: Path, fra
     return spent
 
 
-def compare(
-    config: str, checkpoint: str, video: Path, boxes: BoxSource, flip_test: bool, repeats: int, detect_every: int = 1
-) -> dict:
+def compare(config: str, checkpoint: str, video: Path, boxes: BoxSource, flip_test: bool, repeats: int) -> dict:
     """Seconds of both loops, wall clock and processor time, and the share of keypoints within 0.01 pixels."""
     model = mmpose_model(config, checkpoint, flip_test)
     visualizer = PoseLocalVisualizer(radius=3, line_width=1, alpha=0.8)
