@@ -57,7 +57,15 @@ def test_cut_down_network_overfits_generated_people(network, toy_root):
                 dict(type='GenerateTarget', encoder=CODEC),
                 dict(
                     type='PackPoseInputs',
-                    meta_keys=('id', 'img_id', 'head_size', 'input_center', 'input_scale', 'input_size', 'flip_indices'),
+                    meta_keys=(
+                        'id',
+                        'img_id',
+                        'head_size',
+                        'input_center',
+                        'input_scale',
+                        'input_size',
+                        'flip_indices',
+                    ),
                 ),
             ],
         )

@@ -1,6 +1,6 @@
 """Turn a checkpoint of MMEngine into a small safetensors file: weights alone, in float16, with the data set's meta.
 
-    python tools/pack_weights.py work_dirs/NAME/epoch_12.pth mmpose_lite/weights/NAME.safetensors
+python tools/pack_weights.py work_dirs/NAME/epoch_12.pth mmpose_lite/weights/NAME.safetensors
 """
 
 import argparse
