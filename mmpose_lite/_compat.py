@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from .checkpoint import load_from_local
+from . import checkpoint
 
 
 @dataclass
@@ -59,10 +59,9 @@ def define_torchvision_operators() -> bool:
 
 def use_safe_checkpoint_loader() -> bool:
     """Read MMEngine's checkpoints with torch's safe loader, which refuses them since torch 2.6 as they are."""
-    major, minor = (int(part) for part in torch.__version__.split('.')[:2])
-    if (major, minor) < (2, 6):
+    if checkpoint.TORCH_VERSION < (2, 6):
         return False
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    CheckpointLoader.register_scheme('', checkpoint.load_from_local, force=True)
     return True
 
 

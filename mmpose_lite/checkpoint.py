@@ -1,8 +1,12 @@
 """Reading checkpoints without running what is in them, and refusing those of another network."""
 
 import json
+import pickle
+from _codecs import encode
+from collections import OrderedDict
 from pathlib import Path
 from pickle import UnpicklingError
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -12,6 +16,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop
 from safetensors import SafetensorError, safe_open
 from torch import nn
+
+TORCH_VERSION = tuple(int(part) for part in torch.__version__.split('.')[:2])
 
 
 class CheckpointError(RuntimeError):
@@ -44,6 +50,38 @@ def _safe_globals() -> list:
     ]
 
 
+class _RestrictedUnpickler(pickle.Unpickler):
+    """Finds nothing but tensors and :func:`_safe_globals`: for a torch whose safe loader does not take the latter."""
+
+    tensors = {
+        f'{item.__module__}.{item.__name__}': item
+        for item in (OrderedDict, encode, torch.Size, torch._utils._rebuild_tensor_v2, torch._utils._rebuild_parameter)
+    }
+
+    def find_class(self, module: str, name: str):
+        """Look a global up."""
+        module = module.replace('__builtin__', 'builtins')  # its name in protocol 2
+        allowed = dict(self.tensors)
+        for item in _safe_globals():
+            item, key = item if isinstance(item, tuple) else (item, f'{item.__module__}.{item.__name__}')
+            allowed[key] = item
+        if f'{module}.{name}' in allowed:
+            return allowed[f'{module}.{name}']
+        raise UnpicklingError(f'Unsupported global: GLOBAL {module}.{name} was not allowed')
+
+
+def _unpickle(path: Path, map_location: str | torch.device | None) -> dict:
+    if TORCH_VERSION >= (2, 6):
+        with torch.serialization.safe_globals(_safe_globals()):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    restricted = SimpleNamespace(
+        __name__='restricted_pickle',
+        Unpickler=_RestrictedUnpickler,
+        load=lambda file, **options: _RestrictedUnpickler(file, **options).load(),
+    )
+    return torch.load(path, map_location=map_location, pickle_module=restricted, weights_only=False)
+
+
 def load_from_local(filename: str, map_location: str | torch.device | None = None) -> dict:
     """Load a checkpoint file with torch's safe loader or safetensors; nothing in the file is executed.
 
@@ -71,8 +109,7 @@ def load_from_local(filename: str, map_location: str | torch.device | None = Non
         state_dict.update({alias: state_dict[name] for alias, name in metadata.items() if name in state_dict})
         return dict(state_dict=state_dict, meta=json.loads(metadata.get('meta', '{}')))
     try:
-        with torch.serialization.safe_globals(_safe_globals()):
-            return torch.load(path, map_location=map_location, weights_only=True)
+        return _unpickle(path, map_location)
     except UnpicklingError as error:
         culprit = str(error).partition('Unsupported global: GLOBAL ')[2].partition(' was not')[0]
         if culprit or 'getattr(' in str(error) or 'reduce' in str(error) or 'whose module' in str(error):

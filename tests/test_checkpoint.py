@@ -13,6 +13,7 @@ from mmengine.runner import Runner, load_checkpoint
 from safetensors.torch import save_file
 from torch import nn
 
+from mmpose_lite import checkpoint
 from mmpose_lite.checkpoint import CheckpointError, check_state_dict, load_from_local
 
 
@@ -45,6 +46,13 @@ def trained(toy_root, tmp_path_factory) -> Path:
     return work_dir / 'epoch_1.pth'
 
 
+@pytest.fixture(params=[checkpoint.TORCH_VERSION, (2, 4)], ids=['this torch', 'older torch'])
+def torch_version(request, monkeypatch):
+    """Both ways of unpickling; the one for older versions of torch runs on newer ones too."""
+    monkeypatch.setattr(checkpoint, 'TORCH_VERSION', request.param)
+
+
+@pytest.mark.usefixtures('torch_version')
 def test_training_checkpoint_loads_with_its_history(trained):
     checkpoint = load_from_local(str(trained))
     history = checkpoint['message_hub']['log_scalars']['train/loss']
@@ -101,6 +109,7 @@ def attacks(target: str) -> dict:
     }
 
 
+@pytest.mark.usefixtures('torch_version')
 @pytest.mark.parametrize('attack', attacks('').keys())
 @pytest.mark.parametrize('place', ['state_dict', 'message_hub'])
 def test_malicious_checkpoint_is_refused_and_does_not_run(tmp_path, attack, place):
@@ -134,6 +143,7 @@ def test_missing_checkpoint(tmp_path):
         load_from_local(str(tmp_path / 'gone.pth'))
 
 
+@pytest.mark.usefixtures('torch_version')
 @pytest.mark.parametrize('fraction', [0, 0.3, 0.9])
 def test_truncated_checkpoint(trained, tmp_path, fraction):
     content = trained.read_bytes()
@@ -143,6 +153,7 @@ def test_truncated_checkpoint(trained, tmp_path, fraction):
         load_from_local(str(file))
 
 
+@pytest.mark.usefixtures('torch_version')
 @pytest.mark.parametrize('content', [b'hello world, this is a text', pickle.dumps([1, 2])], ids=['text', 'pickle'])
 def test_file_that_is_no_checkpoint(tmp_path, content):
     file = tmp_path / 'note.pth'

@@ -6,11 +6,9 @@ import sys
 import textwrap
 
 import pytest
-import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmpose_lite import _compat
-from mmpose_lite.checkpoint import load_from_local
+from mmpose_lite import _compat, checkpoint
 
 
 def run_python(code: str, *, path: str = '') -> subprocess.CompletedProcess:
@@ -68,15 +66,13 @@ def test_another_fault_of_torchvision_is_not_hidden(tmp_path):
     assert 'out of order' in done.stderr
 
 
-@pytest.mark.parametrize(
-    ('version', 'applied'), [('2.13.0+cpu', True), ('2.6.0', True), ('2.5.1', False), ('2.1.0', False)]
-)
+@pytest.mark.parametrize(('version', 'applied'), [((2, 13), True), ((2, 6), True), ((2, 5), False), ((2, 1), False)])
 def test_checkpoint_loader_is_replaced_where_torch_refuses_mmengine(monkeypatch, version, applied):
     marker = object()
     monkeypatch.setattr(CheckpointLoader, '_schemes', {'': marker})
-    monkeypatch.setattr(torch, '__version__', version)
+    monkeypatch.setattr(checkpoint, 'TORCH_VERSION', version)
     assert _compat.use_safe_checkpoint_loader() is applied
-    assert CheckpointLoader._schemes[''] is (load_from_local if applied else marker)
+    assert CheckpointLoader._schemes[''] is (checkpoint.load_from_local if applied else marker)
 
 
 # ------------------------------------------------------------------------------------------------ annotation files

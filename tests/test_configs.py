@@ -25,19 +25,6 @@ EVAL = [path for path in CONFIGS if path.parent.name == 'eval']  # other test da
 TRAINED = [path for path in CONFIGS if path not in EVAL]
 KEYPOINTS = dict(coco=17, mpii=16, toy=16)
 
-# one config for each kind of network; sizes and the other ablations differ in numbers only
-NETWORKS = [
-    next(path for path in TRAINED if path.stem == name)
-    for name in (
-        'td-hm_greit-hrnet-18_8xb32-210e_coco-256x192',
-        'td-hm_hevitpose-t_1xb32-210e_mpii-256x256',
-        'td-hm_efficientvit-m4-peow7_1xb32-210e_mpii-256x256',
-        'td-hm_lgm-pose_1xb32-260e_coco-256x192',
-        'td-hm_lgm-pose-mobilevit-block_1xb32-260e_mpii-256x256',
-        'td-hm_wgnet_1xb32-200e_coco-256x192',
-    )
-]
-
 
 def name_of(path: Path) -> str:
     return path.stem
@@ -280,41 +267,56 @@ def test_loss_reaches_every_parameter(built):
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
-# ------------------------------------------------------------------------------------------------ heavier checks
+# ------------------------------------------------------------------------------------------------ deployed
 
 
-@pytest.fixture(scope='module', params=NETWORKS, ids=name_of)
+class Deployed(nn.Module):
+    """Images in, one tensor out: maps, or the two vectors of a SimCC head end to end."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.model._forward(images)
+        return maps if isinstance(maps, torch.Tensor) else torch.cat(maps, dim=2)
+
+
+@pytest.fixture(scope='module', params=TRAINED, ids=name_of)
 def small(request) -> tuple[nn.Module, dict, torch.Tensor]:
-    """The network of a config at half its input size, with lively weights and batch norms; three images."""
+    """The network of a config at a half or third of its size, with lively weights and batch norms; three images."""
     config = Config.fromfile(request.param)
-    _, (height, width) = size_of(request.param)
+    _, size = size_of(request.param)
+    divisor = 2 if all(side % 64 == 0 for side in size) else 3
+    height, width = (side // divisor for side in size)
     if 'img_size' in config.model.backbone:
-        config.model.backbone.img_size = (height // 2, width // 2)
+        config.model.backbone.img_size = (height, width)
+    if config.model.head.type == 'RTMCCHead':
+        config.model.head.input_size = (width, height)
+        config.model.head.in_featuremap_size = tuple(s // divisor for s in config.model.head.in_featuremap_size)
     init_default_scope('mmpose')
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     model.init_weights()
     nn.init.normal_(model.head.final_layer.weight)  # which starts maps as good as blank
-    images = torch.randn(3, 3, height // 2, width // 2)
+    images = torch.randn(3, 3, height, width)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # statistics of these very images
     with torch.no_grad():
         model.train()._forward(images)
-    model.eval()
-    model.forward = model._forward  # images in, maps out, as in a deployed network
-    return model, config.model, images
+    return Deployed(model).eval(), config.model, images
 
 
 def test_state_dict_round_trip(small):
-    model, config, images = small
+    deployed, config, images = small
     file = io.BytesIO()
-    torch.save(model.state_dict(), file)
+    torch.save(deployed.model.state_dict(), file)
     file.seek(0)
-    other = MODELS.build(config).eval()
+    other = MODELS.build(config)
     other.load_state_dict(torch.load(file, weights_only=True))
     with torch.no_grad():
-        assert torch.equal(other._forward(images), model(images))
+        assert torch.equal(Deployed(other).eval()(images), deployed(images))
 
 
 def test_images_of_a_batch_do_not_mix(small):
@@ -334,8 +336,8 @@ def test_bfloat16_is_close(small):
         expected = model(images)
         with torch.autocast('cpu', torch.bfloat16):
             half = model(images).float()
-    # 8 bits of mantissa through up to 200 layers of random weights, each normalized to these images
-    assert (half - expected).norm() < 0.15 * expected.norm()
+    # 8 bits of mantissa through up to 300 layers of random weights, each normalized to these images: 0.22 at worst
+    assert (half - expected).norm() < 0.3 * expected.norm()
 
 
 def test_trace_and_export_with_any_batch(small):
