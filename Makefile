@@ -9,7 +9,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.10; do \
     done; true),python3)
 BIN := .venv/bin
 OUT := demo_out
-POSE := configs/lgm_pose/td-hm_lgm-pose_1xb32-8e_toy-128x128.py
+POSE := configs/lgm_pose/td-hm_lgm-pose_1xb32-6e_toy-128x128.py
 DETECTOR := configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py
 DETECTOR_WEIGHTS := mmpose_lite/weights/rtmdet-nano_toy-people.safetensors
 

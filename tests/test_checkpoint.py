@@ -20,7 +20,7 @@ from mmpose_lite.checkpoint import CheckpointError, check_state_dict, load_from_
 def tiny_config(toy_root: Path, work_dir: Path, **changes) -> Config:
     """A small LGM-Pose on generated people, as `mim train` would build it."""
     root = Path(__file__).resolve().parent.parent
-    config = Config.fromfile(root / 'configs' / 'lgm_pose' / 'td-hm_lgm-pose_1xb32-8e_toy-128x128.py')
+    config = Config.fromfile(root / 'configs' / 'lgm_pose' / 'td-hm_lgm-pose_1xb32-6e_toy-128x128.py')
     for name in ('train', 'val', 'test'):
         loader = config[f'{name}_dataloader']
         loader.update(num_workers=0, persistent_workers=False, batch_size=4)

@@ -15,7 +15,7 @@ from mmpose_lite.cli import main
 from mmpose_lite.models.lgm_pose import LARM, LGMPose
 from mmpose_lite.models.resize import resize_checkpoint, resize_state_dict
 
-CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'lgm_pose' / 'td-hm_lgm-pose_1xb32-8e_toy-128x128.py'
+CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'lgm_pose' / 'td-hm_lgm-pose_1xb32-6e_toy-128x128.py'
 
 
 def lgm_pose(size: tuple[int, int]) -> LGMPose:
