@@ -20,6 +20,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 setup:
 	@$(PYTHON) tools/setup_env.py
 
+# upstream's notice about setuptools would be all a newcomer reads
+demo: export PYTHONWARNINGS := ignore:pkg_resources is deprecated:UserWarning
 demo: setup
 	@echo "[demo] 1/4 drawing generated people"
 	mmpose-lite toy-data $(OUT)/people --train 800 --val 100
