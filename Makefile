@@ -26,7 +26,7 @@ demo: setup
 	@echo "[demo] 1/4 drawing generated people"
 	mmpose-lite toy-data $(OUT)/people --train 800 --val 100
 	mmpose-lite toy-data $(OUT)/scene --train 0 --val 6 --seed 11
-	@echo "[demo] 2/4 training LGM-Pose on them: about 6 minutes on 2 cores"
+	@echo "[demo] 2/4 training LGM-Pose on them: about 5 minutes on 2 cores"
 	MPII_ROOT=$(OUT)/people mim train mmpose $(POSE) --work-dir $(OUT)/train --resume
 	@echo "[demo] 3/4 testing it"
 	MPII_ROOT=$(OUT)/people mim test mmpose $(POSE) --checkpoint $$(cat $(OUT)/train/last_checkpoint) \
