@@ -348,11 +348,13 @@ def test_ctrl_c(tmp_path, weights, demo):
     out = tmp_path / 'out'
     process = start(weights, video, '--out-dir', out)
     partial = out / 'clip.jsonl.partial'
-    deadline = time.monotonic() + 60
-    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300  # a busy machine takes long to import torch
+    while not (partial.exists() and partial.stat().st_size):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert 'Traceback' not in said
     assert 'topdown_demo: stopped; what is done is kept, and --resume goes on from there' in said
@@ -370,7 +372,7 @@ def test_two_processes_share_the_inputs(tmp_path, weights):
     (out / 'b.jsonl').write_text('finished before\n')
     args = (tmp_path, '--out-dir', out, '--no-draw')
     processes = [start(weights, *args, RANK=str(rank), WORLD_SIZE='2') for rank in range(2)]
-    said = [process.communicate(timeout=100)[1] for process in processes]
+    said = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert {p.name for p in out.iterdir()} == {f'{video.stem}.jsonl' for video in videos}
     assert (out / 'b.jsonl').read_text() == 'finished before\n'
