@@ -50,8 +50,6 @@ def assert_same(poses: list[Poses], expected: list) -> None:
 def test_same_keypoints_as_mmpose(name, scenes, tmp_path):
     """Several people, boxes partly outside the image, an image with nobody, flip test on and off."""
     config = CONFIGS[name]
-    if name.startswith('hevitpose'):
-        pytest.importorskip('mmpose_lite.models.hevitpose')
     checkpoint = random_weights(config, tmp_path / 'pose.pth')
     images = [scenes[0].image, scenes[1].image, scenes[2].image]
     beyond = np.array([[-30, -20, 60, 90, 0.5], [150, 90, 260, 220, 0.5]], dtype=np.float32)
