@@ -203,7 +203,6 @@ def test_as_data_sample(pipeline, scenes):
 
 
 def test_as_supervision_keypoints(pipeline, scenes):
-    pytest.importorskip('supervision')
     poses = pipeline.estimate([scenes[1].image], [boxes_of(scenes[1])])[0]
     poses.track_ids = np.array([4, -1, 2])
     keypoints = poses.to_supervision()

@@ -135,7 +135,6 @@ def ids_by_person(out, truth) -> dict[str, list]:
 
 
 def test_ids_are_kept_through_a_crossing(demo, crossing):
-    pytest.importorskip('supervision')
     video, boxes, truth = crossing
     code, out = demo(video, '--track', boxes=boxes)
     assert code == 0
@@ -146,7 +145,6 @@ def test_ids_are_kept_through_a_crossing(demo, crossing):
 
 
 def test_resumed_tracks_keep_their_ids(demo, crossing):
-    pytest.importorskip('supervision')
     video, boxes, truth = crossing
     _, out = demo(video, '--track', '--smooth', '--no-draw', boxes=boxes)
     whole = lines(out / 'crossing.jsonl')
@@ -161,7 +159,6 @@ def test_resumed_tracks_keep_their_ids(demo, crossing):
 
 def test_smoothed_video_shakes_less(demo, crossing):
     """A smoothed run differs from a plain one in its keypoints only, and they jump less from frame to frame."""
-    pytest.importorskip('supervision')
     video, boxes, truth = crossing
     _, plain = demo(video, '--track', '--no-draw', boxes=boxes, out='plain')
     _, smooth = demo(video, '--track', '--smooth', '--no-draw', boxes=boxes, out='smooth')
@@ -188,7 +185,6 @@ def test_tracker_is_missing(demo, photos, monkeypatch, capfd):
 
 
 def test_nobody_to_track():
-    pytest.importorskip('supervision')
     from mmpose_lite.inference import Tracker
 
     tracker = Tracker(FPS)

@@ -1,5 +1,7 @@
 # Greit-HRNet-18 and its schedule: Adam, learning rate 2e-3 at batch 256 with a warm-up of 500 iterations, cut tenfold
 # at epochs 170 and 200 of 210. (MMPose's own Lite-HRNet configs have 5e-4 at batch 512.)
+_base_ = '../../_base_/topdown_heatmap.py'
+
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=2e-3))
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
@@ -8,18 +10,8 @@ param_scheduler = [
 auto_scale_lr = dict(base_batch_size=256)
 
 model = dict(
-    type='TopdownPoseEstimator',
-    data_preprocessor=dict(
-        type='PoseDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
     backbone=dict(type='GreitHRNet', num_modules=(2, 4, 2)),
     head=dict(
-        type='HeatmapHead',
         in_channels=40,
         out_channels=17,
-        deconv_out_channels=None,
-        loss=dict(type='KeypointMSELoss', use_target_weight=True)),  # the decoder is each config's codec
-    # stride-2 convolutions with padding 1 are not flip-equivariant on even sides: hence the shift
-    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True))
+        deconv_out_channels=None))  # the decoder is each config's codec
