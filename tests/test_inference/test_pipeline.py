@@ -12,8 +12,8 @@ from mmpose.codecs import MSRAHeatmap
 from mmpose.structures import PoseDataSample
 from torch import nn
 
+from mmpose_lite.deploy.fold import fuse_batch_norms
 from mmpose_lite.inference import Frame, Poses, TopdownPipeline, whole_image
-from mmpose_lite.inference.loading import fuse_batch_norms
 from mmpose_lite.inference.network import decode_heatmaps
 
 from .conftest import POSE_CONFIG, ROOT, boxes_of, random_weights

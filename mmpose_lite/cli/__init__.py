@@ -1,0 +1,42 @@
+"""``mmpose-lite``: what MIM has no verb for. One module here per command."""
+
+import argparse
+import sys
+
+from ..checkpoint import CheckpointError
+from . import info, resize_checkpoint, toy_data
+
+# each has a docstring for its help, add_arguments(parser) and run(arguments), which may return an exit code
+COMMANDS = {
+    'info': info,
+    'toy-data': toy_data,
+    'resize-checkpoint': resize_checkpoint,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='mmpose-lite', description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest='command', required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=module.__doc__.splitlines()[0],
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit code. Errors that name their remedy are one line, without a traceback."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments) or 0
+    except (ValueError, OSError, ImportError, CheckpointError) as error:
+        print(f'mmpose-lite: error: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('mmpose-lite: stopped', file=sys.stderr)
+        return 130

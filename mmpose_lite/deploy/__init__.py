@@ -1,0 +1,1 @@
+"""Networks for inference: folded, exported, verified."""
