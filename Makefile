@@ -26,17 +26,18 @@ demo: setup
 	@echo "[demo] 1/4 drawing generated people"
 	mmpose-lite toy-data $(OUT)/people --train 800 --val 100
 	mmpose-lite toy-data $(OUT)/scene --train 0 --val 6 --seed 11
+	mmpose-lite toy-video $(OUT)/walk.mp4 --people 2 --seed 3
 	@echo "[demo] 2/4 training LGM-Pose on them: about 5 minutes on 2 cores"
 	MPII_ROOT=$(OUT)/people mim train mmpose $(POSE) --work-dir $(OUT)/train --resume
 	@echo "[demo] 3/4 testing it"
 	MPII_ROOT=$(OUT)/people mim test mmpose $(POSE) --checkpoint $$(cat $(OUT)/train/last_checkpoint) \
 	    --work-dir $(OUT)/test 2>&1 | tee $(OUT)/test.log
 	@echo "[demo] 4/4 people found by a detector, skeletons by the network just trained"
-	python demo/topdown_demo.py $(OUT)/scene/images --pose-config $(POSE) \
+	python demo/topdown_demo.py $(OUT)/scene/images $(OUT)/walk.mp4 --track --smooth --pose-config $(POSE) \
 	    --pose-checkpoint $$(cat $(OUT)/train/last_checkpoint) \
 	    --det-config $(DETECTOR) --det-checkpoint $(DETECTOR_WEIGHTS) --bbox-thr 0.6 --out-dir $(OUT)/poses
 	@echo
-	@echo "Done. Look at the pictures in $(OUT)/poses (the poses in pixels are in the .json files beside them)."
+	@echo "Done. Look at the pictures and the video in $(OUT)/poses; the poses in pixels are in the .json and .jsonl beside."
 	@echo "Score on 100 unseen pictures of generated people, by mim test: PCKh@0.5 in percent," \
 	    "$$(grep -o ' PCK: [0-9.]*' $(OUT)/test.log | tail -n 1)"
 
