@@ -1,7 +1,7 @@
 # Thin: each target is also a plain command in the README.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test bench lint clean
 
 # the first Python that mmcv can be built for; tools/setup_env.py explains what is wrong where there is none
 PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.10; do \
@@ -44,9 +44,12 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4
 
+bench: setup
+	mmpose-lite benchmark --claims --out benchmark_out --resume
+
 lint: setup
 	ruff check .
 	ruff format --check .
 
 clean:
-	rm -rf .venv $(OUT) work_dirs
+	rm -rf .venv $(OUT) work_dirs benchmark_out
