@@ -64,7 +64,10 @@ def load_onnxruntime(task: dict) -> Callable[[], tuple[Run, Callable]]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = task['threads'], 1
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        session = onnxruntime.InferenceSession(task['onnx'], options, providers=[provider])
+        # as mmpose_lite.runtime has it: fused SiLU leaves the blocked layout of the convolutions around it
+        session = onnxruntime.InferenceSession(
+            task['onnx'], options, providers=[provider], disabled_optimizers=['QuickGeluFusion']
+        )
         feed = {session.get_inputs()[0].name: noise(task)}
         return lambda: session.run(None, feed), listed
 

@@ -1,0 +1,229 @@
+"""Lower precision on CPUs: what bfloat16 costs, and int8 with its accuracy before and after."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..inference.files import IMAGE_SUFFIXES, read_image
+from ..runtime import PoseModel
+from ..runtime.contract import KEY
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far keypoints move in lower precision, in pixels of the crop.
+
+    Attributes:
+        median: Half of the keypoints move less.
+        p95: 19 of 20 keypoints move less.
+        largest: The most that any moves; on a heatmap of two peaks that is from one to the other.
+        keypoints: How many there were.
+    """
+
+    median: float
+    p95: float
+    largest: float
+    keypoints: int
+
+    def __str__(self) -> str:
+        return (
+            f'{self.keypoints} keypoints move by {self.median:.3f} px (median), {self.p95:.3f} px (19 of 20 by less), '
+            f'{self.largest:.2f} px (largest), in pixels of the crop'
+        )
+
+
+def measure_shift(exact: PoseModel, other: PoseModel, crops: np.ndarray) -> Shift:
+    """Compare the keypoints of two models of one network.
+
+    Args:
+        exact: In float32.
+        other: In lower precision.
+        crops: (N, H, W, 3) BGR uint8 in their input size.
+    """
+    moved = np.linalg.norm(exact(crops)[0] - other(crops)[0], axis=2).ravel()
+    return Shift(*np.percentile(moved, (50, 95, 100)).tolist(), len(moved))
+
+
+@dataclass(frozen=True)
+class People:
+    """Labelled people: COCO annotations and the folder of their pictures."""
+
+    annotations: Path
+    images: Path
+
+    def boxes(self) -> dict[str, list]:
+        """For each picture that has people its image id and their boxes (N, 4) as x1, y1, x2, y2.
+
+        Raises:
+            ValueError: If the file is not COCO keypoints.
+        """
+        try:
+            content = json.loads(Path(self.annotations).read_text())
+            names = {image['id']: image['file_name'] for image in content['images']}
+            found = defaultdict(list)
+            for person in content['annotations']:
+                if person.get('num_keypoints', 1) and not person.get('iscrowd'):
+                    x, y, width, height = person['bbox']
+                    found[names[person['image_id']]].append((person['image_id'], (x, y, x + width, y + height)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f'{self.annotations} is not a COCO keypoint file ({type(error).__name__}: {error}): check --labels'
+            ) from error
+        if not found:
+            raise ValueError(f'{self.annotations} labels nobody: name a COCO keypoint file with people')
+        return found
+
+    def average_precision(self, model: PoseModel) -> float:
+        """COCO's AP (OKS 0.50 to 0.95) of a model with these boxes, from 0 to 1.
+
+        Raises:
+            FileNotFoundError: If a picture is missing.
+            ValueError: If the labels have other keypoints than the model.
+        """
+        from xtcocotools.coco import COCO
+        from xtcocotools.cocoeval import COCOeval
+
+        results = []
+        for name, people in tqdm(self.boxes().items(), desc='scoring', unit='image'):
+            image = read_image(Path(self.images) / name)
+            keypoints, scores = model.estimate(image, np.array([box for _, box in people]))
+            for (image_id, _), points, heights in zip(people, keypoints, scores, strict=True):
+                rows = np.column_stack((points, heights)).astype(float).ravel().tolist()
+                result = dict(image_id=image_id, category_id=1, keypoints=rows, score=float(heights.mean()))
+                results.append(result)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints tables
+            truth = COCO(str(self.annotations))
+            labelled = len(next(iter(truth.anns.values()))['keypoints']) // 3
+            if labelled != model.num_keypoints:
+                raise ValueError(
+                    f'{self.annotations} labels {labelled} keypoints, the model has {model.num_keypoints}: '
+                    'name labels of its kind'
+                )
+            sigmas = np.array(model.contract.sigmas)[list(model.contract.kept)]
+            scoring = COCOeval(truth, truth.loadRes(results), 'keypoints', sigmas, use_area=True)
+            scoring.evaluate()
+            scoring.accumulate()
+            scoring.summarize()
+        return float(scoring.stats[0])
+
+
+def calibration_crops(
+    folder: str | Path, model: PoseModel, people: People | None = None, most: int = 300
+) -> np.ndarray:
+    """Crops (N, H, W, 3) BGR uint8 that stand for what the network will see.
+
+    Args:
+        folder: Of images. Where one is named in the labels its people are cut out, else it is taken whole.
+        model: Whose crops.
+        people: The labels.
+        most: Crops at most.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'calibration folder {folder} does not exist: check the path')
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise FileNotFoundError(f'calibration folder {folder} has no image in it: put 100 or more typical ones there')
+    known, crops = people.boxes() if people else {}, []
+    for path in paths:
+        image = read_image(path)
+        boxes = [box for _, box in known.get(path.name, [])] or [(0, 0, *image.shape[1::-1])]
+        geometry = model.cropper.geometry(np.array(boxes, dtype=np.float32))
+        crops.extend(model.cropper.crop([image] * len(boxes), *geometry))
+        if len(crops) >= most:
+            break
+    return np.stack(crops[:most])
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What became of a quantization.
+
+    Attributes:
+        path: The ``.xml`` file, ``None`` if it was refused.
+        before: AP of the float32 file.
+        after: AP in int8.
+        shift: How far keypoints of the calibration crops move.
+    """
+
+    path: Path | None
+    before: float
+    after: float
+    shift: Shift
+
+
+def quantize(
+    path: str | Path,
+    calibration: str | Path,
+    out: str | Path,
+    people: People,
+    max_drop: float,
+    threads: int | None = None,
+) -> Quantized:
+    """Write an exported network in int8 (NNCF's post-training quantization) as OpenVINO's ``.xml`` and ``.bin``.
+
+    Args:
+        path: ``.onnx`` file of ``mmpose-lite export``.
+        calibration: Folder of typical images; see :func:`calibration_crops`.
+        out: File to write, ``.xml``.
+        people: Labelled people that it is scored on.
+        max_drop: Most AP that may be lost, from 0 to 1; where more is lost nothing is written.
+        threads: Of the CPU.
+
+    Raises:
+        ImportError: If NNCF or OpenVINO is not installed.
+        FileNotFoundError: If a file or folder is missing.
+        ValueError: If a file is not what it should be.
+    """
+    out = Path(out)
+    if out.suffix != '.xml':
+        raise ValueError(f'{out} must end in .xml; OpenVINO writes a .bin beside it')
+    if not 0 <= max_drop <= 1:
+        raise ValueError(f'max_drop={max_drop} must be from 0 to 1, as AP is')
+    exact = PoseModel(path, 'openvino', threads)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it announces what it found
+            import nncf
+    except ImportError as error:
+        raise ImportError("nncf is not installed: pip install 'mmpose_lite[int8]'") from error
+    import openvino
+
+    crops = calibration_crops(calibration, exact, people)
+    before = people.average_precision(exact)
+    logging.getLogger('nncf').setLevel(logging.ERROR)
+    network = openvino.Core().read_model(path)
+    network.reshape({0: [1, 3, *exact.input_size[::-1]]})
+    data = nncf.Dataset([exact.normalize(crops[i : i + 1]) for i in range(len(crops))])
+    with contextlib.redirect_stdout(io.StringIO()):
+        small = nncf.quantize(
+            network, data, preset=nncf.QuantizationPreset.MIXED, subset_size=len(crops), fast_bias_correction=True
+        )
+    small.reshape({0: [-1, 3, *exact.input_size[::-1]]})
+    versions = exact.contract.versions | dict(nncf=nncf.__version__, openvino=openvino.__version__)
+    small.set_rt_info(replace(exact.contract, precision='int8', versions=versions).to_json(), [KEY])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.stem}.') as folder:
+        partial = Path(folder) / out.name
+        openvino.save_model(small, partial, compress_to_fp16=False)
+        model = PoseModel(partial, 'openvino', threads)
+        after, shift = people.average_precision(model), measure_shift(exact, model, crops)
+        if before - after > max_drop:
+            return Quantized(None, before, after, shift)
+        del model
+        os.replace(partial.with_suffix('.bin'), out.with_suffix('.bin'))
+        os.replace(partial, out)
+    return Quantized(out, before, after, shift)
