@@ -24,8 +24,9 @@ EXAMPLES = """examples:
   a video, people followed and smoothed, the detector on every third frame; the same line goes on after a stop:
     python demo/topdown_demo.py street.mp4 --pose-config C --pose-checkpoint W --det-config D --det-checkpoint V
       --out-dir out --track --smooth --det-every 3 --resume
-  pictures that are cropped to one person each, poses only:
-    python demo/topdown_demo.py 'crops/*.png' --pose-config C --pose-checkpoint W --whole-image --out-dir out --no-draw
+  pictures that are cropped to one person each, poses only, with a network from `mmpose-lite export`:
+    python demo/topdown_demo.py 'crops/*.png' --backend openvino --pose-checkpoint lgm_pose.onnx --whole-image
+      --out-dir out --no-draw
 """
 
 
@@ -41,9 +42,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='image, video, folder of them, quoted pattern, number of a camera, or - for a list on standard input',
     )
     pose = parser.add_argument_group('pose network')
-    pose.add_argument('--pose-config', required=True, metavar='C', help='config of a top-down pose network')
-    pose.add_argument('--pose-checkpoint', required=True, metavar='W', help='its weights (.pth or .safetensors)')
-    pose.add_argument('--batch-size', type=int, metavar='N', help='crops at once (default: 4 on a CPU, 32 elsewhere)')
+    pose.add_argument('--pose-config', metavar='C', help='config of a top-down pose network')
+    pose.add_argument(
+        '--pose-checkpoint', required=True, metavar='W', help='its weights (.pth or .safetensors), or an exported file'
+    )
+    pose.add_argument(
+        '--backend',
+        choices=('torch', 'onnxruntime', 'openvino'),
+        default='torch',
+        help='what runs the pose network; all but torch take a file of `mmpose-lite export` (default: %(default)s)',
+    )
+    pose.add_argument('--threads', type=int, metavar='N', help='of the processor, for the pose network (default: all)')
+    pose.add_argument(
+        '--precision', choices=('fp32', 'bf16'), default='fp32', help='bf16: faster on some processors, openvino only'
+    )
+    pose.add_argument('--batch-size', type=int, metavar='N', help='crops at once (default: what the network likes)')
     pose.add_argument('--flip-test', action='store_true', help='average with the mirrored picture, at half the speed')
     pose.add_argument(
         '--device', default='cpu', help='cpu, cuda or cuda:1, for the detector too (default: %(default)s)'
@@ -68,11 +81,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     output.add_argument('--kpt-thr', type=float, default=0.3, metavar='T', help='lowest score drawn')
     output.add_argument('--show', action='store_true', help='show pictures in a window too; q stops')
     args = parser.parse_args(argv)
+    exported = args.backend != 'torch'
+    if exported == bool(args.pose_config):
+        parser.error(
+            f'--backend {args.backend} takes an exported file, which holds what a config says: leave --pose-config out'
+            if exported
+            else '--pose-config is missing (or is W an exported file? then add --backend onnxruntime or openvino)'
+        )
+    if args.precision != 'fp32' and args.backend != 'openvino':
+        parser.error(f'--precision {args.precision} is for --backend openvino')
     if bool(args.det_config) != bool(args.det_checkpoint):
         parser.error('--det-config and --det-checkpoint go together')
     if sum((bool(args.det_config), bool(args.boxes), args.whole_image)) != 1:
         parser.error('no person boxes: give one of --det-config with --det-checkpoint, --boxes, or --whole-image')
-    for name in ('batch_size', 'det_every'):
+    for name in ('batch_size', 'det_every', 'threads'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} must be at least 1')
     if args.smooth and not args.track:
@@ -84,16 +106,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; returns the exit code: 0, or 1 if any input failed."""
+    import torch
+
     from mmpose_lite.inference import (
         BoxFile,
         Drawer,
         PersonDetector,
+        PoseNetwork,
         Runner,
         TopdownPipeline,
         list_inputs,
         shard,
         whole_image,
     )
+    from mmpose_lite.runtime import PoseModel
 
     paths, processes = shard(list_inputs(args.inputs, args.out_dir, not args.no_draw))
     if processes > 1 and '-' in args.inputs:
@@ -108,9 +134,12 @@ def run(args: argparse.Namespace) -> int:
         boxes = BoxFile(args.boxes, args.bbox_thr)
     else:
         boxes = whole_image
-    pipeline = TopdownPipeline(
-        args.pose_config, args.pose_checkpoint, boxes, args.device, args.batch_size, args.flip_test
-    )
+    if args.backend == 'torch':
+        torch.set_num_threads(args.threads or torch.get_num_threads())
+        network = PoseNetwork(args.pose_config, args.pose_checkpoint, args.device, args.flip_test)
+    else:
+        network = PoseModel(args.pose_checkpoint, args.backend, args.threads, args.precision, args.flip_test)
+    pipeline = TopdownPipeline(network, boxes, args.batch_size)
     drawer = None if args.no_draw else Drawer(pipeline.dataset_meta, args.kpt_thr, not args.no_boxes)
     runner = Runner(
         pipeline,

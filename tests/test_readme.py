@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'README.md').read_text()
-FILES = sorted(set(re.findall(r'\b(?:configs|demo|tools|mmpose_lite)/[\w./-]+\.(?:py|txt|jpg|safetensors)\b', README)))
+ENDINGS = 'py|txt|jpg|gif|safetensors'
+FILES = sorted(set(re.findall(rf'\b(?:configs|demo|tools|mmpose_lite)/[\w./-]+\.(?:{ENDINGS})\b', README)))
 
 
 def test_readme_names_files():
@@ -24,7 +25,7 @@ def test_named_file_exists(name):
 def test_plain_commands_are_those_of_make(target):
     make = ['make', '--dry-run', target]
     steps = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    tools = r'mim train|mim test|mmpose-lite toy-data|python demo/topdown_demo\.py|python -m pytest'
+    tools = r'mim train|mim test|mmpose-lite toy-(?:data|video)|python demo/topdown_demo\.py|python -m pytest'
     commands = re.findall(rf'^(?:\w+=\S+ )?((?:{tools})[^|&\n\\]*)', steps.replace('\\\n', ' '), re.MULTILINE)
     plain = README.replace('\\\n', ' ')
     for command in commands:

@@ -3,6 +3,7 @@
 from .boxes import BoxFile, BoxSource, PersonDetector, whole_image
 from .drawing import Drawer
 from .files import list_inputs, read_image, shard, write_image, write_json
+from .network import PoseNetwork
 from .poses import Frame, Poses
 from .runner import Runner
 from .smoothing import PoseSmoother
@@ -16,6 +17,7 @@ __all__ = [
     'Drawer',
     'Frame',
     'PersonDetector',
+    'PoseNetwork',
     'PoseSmoother',
     'Poses',
     'Runner',

@@ -1,5 +1,8 @@
 """The pose network: crops in, keypoints in pixels of the crops out."""
 
+import warnings
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,10 @@ from mmpose.codecs import MSRAHeatmap
 from mmpose.models.heads import HeatmapHead
 from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.structures import PoseDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..deploy.graph import Inference
+from .crops import Cropper
 from .loading import load_weights, make_ready, read_config
 
 
@@ -42,6 +47,34 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return peaks + 0.25 * torch.stack((dx, dy), dim=2), scores
 
 
+class Traced:
+    """A network that traces the input shapes which keep coming: no Python between its operators, constants folded.
+
+    A batch of LGM-Pose takes a tenth less time on a CPU, of Greit-HRNet a third. Tracing takes 1 to 10 seconds, which
+    a handful of pictures would not pay back.
+
+    Args:
+        network: In eval mode, (B, 3, H, W) to a tensor.
+    """
+
+    calls_before = 8
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.calls: Counter[tuple[int, ...]] = Counter()
+        self.traced: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Run the network."""
+        shape = tuple(images.shape)
+        self.calls[shape] += 1
+        if self.calls[shape] >= self.calls_before and shape not in self.traced:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # sizes become constants, as they are for this shape
+                self.traced[shape] = torch.jit.freeze(torch.jit.trace(self.network, images, check_trace=False))
+        return self.traced.get(shape, self.network)(images)
+
+
 class PoseNetwork:
     """A top-down pose estimator of MMPose or of this package, in eval mode.
 
@@ -55,6 +88,10 @@ class PoseNetwork:
         FileNotFoundError: If a file is missing.
         CheckpointError: If the weights are damaged or not of this network.
         ValueError: If the config is of another kind of network.
+
+    Attributes:
+        cropper: Cuts people out of pictures as the config's test pipeline does.
+        batch_size: Crops at once, mirrored ones counted, that take the least time each: on a CPU more get slower again.
     """
 
     def __init__(
@@ -67,6 +104,10 @@ class PoseNetwork:
         meta = load_weights(self.model, checkpoint)
         self.device = torch.device(device)
         self.layout = make_ready(self.model, self.device)
+        self.cropper = Cropper(cfg.test_dataloader.dataset.pipeline, config)
+        on_cpu = self.device.type == 'cpu'
+        self.batch_size = 2 if on_cpu else 32
+        self.forward = Traced(Inference(self.model)) if on_cpu else Inference(self.model)
         self.flip_test = self.model.test_cfg.get('flip_test', False) if flip_test is None else flip_test
         self.dataset_meta = meta.get('dataset_meta') or self.model.dataset_meta
         self.kept = self.model.test_cfg.get('output_keypoint_indices')
@@ -97,7 +138,7 @@ class PoseNetwork:
         """One pass, mirrored pictures included, and one decoding for the whole batch."""
         model, test_cfg = self.model, self.model.test_cfg
         if self.flip_test:
-            both = model.head(model.extract_feat(torch.cat((inputs, inputs.flip(-1)))))
+            both = self.forward(torch.cat((inputs, inputs.flip(-1))))
             heatmaps, mirrored = both.chunk(2)
             mirrored = flip_heatmaps(
                 mirrored,
@@ -107,7 +148,7 @@ class PoseNetwork:
             )
             heatmaps = (heatmaps + mirrored) * 0.5
         else:
-            heatmaps = model.head(model.extract_feat(inputs))
+            heatmaps = self.forward(inputs)
         peaks, scores = decode_heatmaps(heatmaps.float())
         return peaks.cpu().numpy() * model.head.decoder.scale_factor, scores.cpu().numpy()
 

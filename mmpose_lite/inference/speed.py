@@ -1,7 +1,8 @@
 """Measure this demo against MMPose's own loop: ``python -m mmpose_lite.inference.speed --help``.
 
-Both read the same video, take the same boxes from a file, run the same network on the same threads, draw and write a
-video and keep the poses. Runs alternate, and medians are compared.
+All read the same video, take the same boxes from a file, run the same network on the same threads, draw and write a
+video and keep the poses: MMPose's loop with its network in torch, and this demo with torch and, where an exported file
+is given, with ONNX Runtime and OpenVINO. Runs alternate, and medians are compared.
 """
 
 import argparse
@@ -18,10 +19,13 @@ from mmpose.apis import inference_topdown, init_model
 from mmpose.structures import merge_data_samples, split_instances
 from mmpose.visualization import PoseLocalVisualizer
 
-from .boxes import BoxFile, BoxSource
+from ..runtime import PoseModel
+from ..runtime.backends import BACKENDS
+from ..runtime.decode import decode_msra
+from .boxes import BoxFile, BoxSource, PersonDetector
 from .drawing import Drawer
 from .loading import load_weights
-from .network import decode_heatmaps
+from .network import PoseNetwork, decode_heatmaps
 from .poses import Frame
 from .runner import Runner
 from .topdown import TopdownPipeline, batched
@@ -60,8 +64,11 @@ def mmpose_loop(
     return kept
 
 
-def steps(pipeline: TopdownPipeline, drawer: Drawer, video: Path, out: Path, frames_at_once: int = 8) -> dict:
+def steps(
+    network: PoseNetwork | PoseModel, boxes: BoxSource, drawer: Drawer, video: Path, out: Path, frames_at_once: int = 8
+) -> dict[str, float]:
     """Seconds that each step takes over a whole video, one step after the other in one thread."""
+    pipeline = TopdownPipeline(network, boxes)
     spent: dict[str, float] = {}
 
     def timed(step: str, run: Callable, *args):
@@ -74,17 +81,21 @@ def steps(pipeline: TopdownPipeline, drawer: Drawer, video: Path, out: Path, fra
     while (read := timed('read', capture.read))[0]:
         frames.append(Frame(read[1], video, len(frames)))
     for group in batched(frames, frames_at_once):
-        boxes = timed('boxes', pipeline.boxes, group)
-        every = np.concatenate(boxes)
-        owners = [frame.image for frame, rows in zip(group, boxes, strict=True) for _ in rows]
+        found = timed('detect', boxes, group)
+        every = np.concatenate(found)
+        owners = [frame.image for frame, rows in zip(group, found, strict=True) for _ in rows]
         centers, scales = pipeline.cropper.geometry(every[:, :4])
         for start in range(0, len(every), pipeline.batch_size):
             part = slice(start, start + pipeline.batch_size)
             crops = timed('crop', pipeline.cropper.crop, owners[part], centers[part], scales[part])
-            keypoints, _ = timed('network', pipeline.network, crops)
+            keypoints, _ = timed('network', network, crops)
             height, width = (size // 4 for size in crops.shape[1:3])
-            timed('decode keypoints', decode_heatmaps, torch.rand(*keypoints.shape[:2], height, width))
-        for frame, poses in zip(group, pipeline.estimate([frame.image for frame in group], boxes), strict=True):
+            heatmaps = torch.rand(*keypoints.shape[:2], height, width)
+            if isinstance(network, PoseNetwork):
+                timed('decode keypoints', decode_heatmaps, heatmaps)
+            else:
+                timed('decode keypoints', decode_msra, heatmaps.numpy())
+        for frame, poses in zip(group, pipeline.estimate([frame.image for frame in group], found), strict=True):
             drawn = timed('draw', drawer, frame.image, poses)
             writer = writer or cv2.VideoWriter(str(out), cv2.VideoWriter_fourcc(*'mp4v'), 25, drawn.shape[1::-1])
             timed('write', writer.write, drawn)
@@ -92,18 +103,38 @@ def steps(pipeline: TopdownPipeline, drawer: Drawer, video: Path, out: Path, fra
     return spent
 
 
-def compare(config: str, checkpoint: str, video: Path, boxes: BoxSource, flip_test: bool, repeats: int) -> dict:
-    """Seconds of both loops, wall clock and processor time, and the share of keypoints within 0.01 pixels."""
-    model = mmpose_model(config, checkpoint, flip_test)
+def compare(
+    model: torch.nn.Module,
+    networks: dict[str, PoseNetwork | PoseModel],
+    video: Path,
+    boxes: BoxSource,
+    repeats: int,
+    detector: BoxSource | None = None,
+) -> dict:
+    """Run MMPose's loop with ``model`` and this demo with each network, turn about.
+
+    Args:
+        model: As :func:`mmpose_model` makes it.
+        networks: By name.
+        video: To read.
+        boxes: For all of them.
+        repeats: Runs of each, after a warm-up.
+        detector: Takes the place of ``boxes`` where the steps are timed.
+
+    Returns:
+        ``frames``, and by name, MMPose's ``'mmpose'``: ``seconds`` as medians of wall clock and processor time,
+        ``same`` the share of keypoints within 0.01 pixels of MMPose's, ``steps`` as :func:`steps`.
+    """
     visualizer = PoseLocalVisualizer(radius=3, line_width=1, alpha=0.8)
     visualizer.set_dataset_meta(model.dataset_meta)
-    pipeline = TopdownPipeline(config, checkpoint, boxes, flip_test=flip_test)
-    times: dict[str, list] = dict(mmpose=[], ours=[])
+    times: dict[str, list] = {name: [] for name in ('mmpose', *networks)}
+    same, spent = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
-        runner = Runner(pipeline, scratch, Drawer(pipeline.dataset_meta))
+        drawer = Drawer(next(iter(networks.values())).dataset_meta)
+        runners = {name: Runner(TopdownPipeline(net, boxes), scratch, drawer) for name, net in networks.items()}
         runs = dict(
             mmpose=lambda: mmpose_loop(model, visualizer, video, boxes, Path(scratch) / 'mmpose.mp4'),
-            ours=lambda: runner.video(video),
+            **{name: lambda runner=runner: runner.video(video) for name, runner in runners.items()},
         )
         for _ in range(repeats + 1):  # the first is a warm-up
             for name, run in runs.items():
@@ -112,14 +143,16 @@ def compare(config: str, checkpoint: str, video: Path, boxes: BoxSource, flip_te
                 times[name].append((time.perf_counter() - wall, time.process_time() - processor))
                 if name == 'mmpose':
                     expected = [np.array([p['keypoints'] for p in frame['instances']]) for frame in kept]
-        with VideoReader(video) as reader:
-            found = [poses.keypoints for _, poses in pipeline.stream(reader)]
-        spent = steps(pipeline, Drawer(pipeline.dataset_meta), video, Path(scratch) / 'steps.mp4')
-    medians = {
+        for name, network in networks.items():
+            with VideoReader(video) as reader:
+                found = [poses.keypoints for _, poses in runners[name].pipeline.stream(reader)]
+            distance = [np.abs(a - b).max(axis=2).ravel() for a, b in zip(expected, found, strict=True)]
+            same[name] = float((np.concatenate(distance) < 0.01).mean())
+            spent[name] = steps(network, detector or boxes, drawer, video, Path(scratch) / 'steps.mp4')
+    seconds = {
         name: [statistics.median(column) for column in zip(*rows[1:], strict=True)] for name, rows in times.items()
     }
-    distance = np.concatenate([np.abs(a - b).max(axis=2).ravel() for a, b in zip(expected, found, strict=True)])
-    return dict(seconds=medians, same=float((distance < 0.01).mean()), steps=spent, frames=len(found))
+    return dict(seconds=seconds, same=same, steps=spent, frames=len(expected))
 
 
 def main() -> None:
@@ -128,31 +161,38 @@ def main() -> None:
     parser.add_argument('video', type=Path)
     parser.add_argument('--pose-config', required=True)
     parser.add_argument('--pose-checkpoint', required=True)
+    parser.add_argument('--exported', metavar='FILE.onnx', help='the same network, by `mmpose-lite export`')
     parser.add_argument('--boxes', required=True, help='COCO results, image_id the number of the frame')
+    parser.add_argument('--det-config', help='time this detector among the steps')
+    parser.add_argument('--det-checkpoint')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--repeats', type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
-    results = {
-        flip_test: compare(
-            args.pose_config, args.pose_checkpoint, args.video, BoxFile(args.boxes), flip_test, args.repeats
-        )
-        for flip_test in (True, False)
-    }
+    boxes = BoxFile(args.boxes)
+    detector = PersonDetector(args.det_config, args.det_checkpoint) if args.det_config else None
+    results = {}
+    for flip_test in (True, False):
+        networks = dict(torch=PoseNetwork(args.pose_config, args.pose_checkpoint, flip_test=flip_test))
+        for backend in BACKENDS if args.exported else ():
+            networks[backend] = PoseModel(args.exported, backend, args.threads, flip_test=flip_test)
+        model = mmpose_model(args.pose_config, args.pose_checkpoint, flip_test)
+        results[flip_test] = compare(model, networks, args.video, boxes, args.repeats, detector)
+    mmpose_default = results[True]['seconds']['mmpose'][0]
     for flip_test, result in results.items():
-        seconds, frames = result['seconds'], result['frames']
-        ratios = [a / b for a, b in zip(seconds['mmpose'], seconds['ours'], strict=True)]
-        print(
-            f'flip test {"on" if flip_test else "off"}: {frames / seconds["mmpose"][0]:.1f} frames/s by MMPose, '
-            f'{frames / seconds["ours"][0]:.1f} by this demo: {ratios[0]:.2f} times as fast, processor time '
-            f'{ratios[1]:.2f} times less, {100 * result["same"]:.2f} % of keypoints within 0.01 pixels'
-        )
-        print(
-            '  ' + ', '.join(f'{step} {1000 * t / frames:.1f}' for step, t in result['steps'].items()) + ' ms a frame'
-        )
-    default = results[True]['seconds']['mmpose'][0] / results[False]['seconds']['ours'][0]
-    print(f"MMPose's default (flip test on) against this demo's (off): {default:.2f} times as fast")
+        print(f'flip test {"on" if flip_test else "off"}, {args.threads} threads, {result["frames"]} frames')
+        for name, spent in result['steps'].items():
+            seconds = result['seconds']
+            wall, processor = (a / b for a, b in zip(seconds['mmpose'], seconds[name], strict=True))
+            print(
+                f"  {name}: {wall:.2f} times as fast as MMPose's loop, {processor:.2f} times less processor time, "
+                f'{100 * result["same"][name]:.2f} % of keypoints within 0.01 pixels'
+            )
+            if not flip_test:
+                print(f"    against MMPose's default (flip test on): {mmpose_default / seconds[name][0]:.2f} times")
+            total = sum(spent.values())
+            print('    ' + ', '.join(f'{step} {t / total:.0%}' for step, t in spent.items()))
 
 
 if __name__ == '__main__':

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
 
+from ..runtime import PoseModel
 from .boxes import BoxSource, clean_boxes
-from .crops import Cropper
 from .network import PoseNetwork
 from .poses import Frame, Poses
 from .sparse import sparse_boxes
@@ -25,41 +24,29 @@ class TopdownPipeline:
     """Poses of the people in pictures.
 
     Args:
-        pose_config: Config file of a top-down pose estimator of MMPose or of this package.
-        pose_checkpoint: Its weights, ``.pth`` or ``.safetensors``.
+        network: A :class:`PoseNetwork` with a config and weights, or a :class:`mmpose_lite.runtime.PoseModel` with an
+            exported file.
         boxes: Where person boxes come from, see :mod:`mmpose_lite.inference.boxes`; only :meth:`estimate` works
             without.
-        device: Where the pose estimator runs, ``'cpu'`` or ``'cuda:0'``.
-        batch_size: Most crops that go through the network at once, mirrored ones counted; by default 4 on a CPU, where
-            more get slower again, and 32 elsewhere.
-        flip_test: Average with the mirrored picture, at twice the cost; ``None`` leaves it to the config.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        CheckpointError: If the weights are damaged or not of this network.
-        ValueError: If the config is not of a top-down network.
+        batch_size: Most crops that go through the network at once, mirrored ones counted; by default what the network
+            likes best.
 
     Example::
 
-        pipeline = TopdownPipeline(config, weights, PersonDetector(detector_config, detector_weights))
+        network = PoseNetwork('CONFIG.py', 'WEIGHTS.pth')  # or PoseModel('FILE.onnx', 'openvino')
+        pipeline = TopdownPipeline(network, PersonDetector('DETECTOR.py', 'DETECTOR.pth'))
         poses = pipeline(cv2.imread('photo.jpg'))
         poses.keypoints  # (people, keypoints, 2) in pixels of the photo
     """
 
     def __init__(
-        self,
-        pose_config: str | Path,
-        pose_checkpoint: str | Path,
-        boxes: BoxSource | None = None,
-        device: str = 'cpu',
-        batch_size: int | None = None,
-        flip_test: bool | None = None,
+        self, network: PoseNetwork | PoseModel, boxes: BoxSource | None = None, batch_size: int | None = None
     ) -> None:
-        self.network = PoseNetwork(pose_config, pose_checkpoint, device, flip_test)
-        self.cropper = Cropper(Config.fromfile(pose_config).test_dataloader.dataset.pipeline, pose_config)
-        self.dataset_meta = self.network.dataset_meta
+        self.network = network
+        self.cropper = network.cropper
+        self.dataset_meta = network.dataset_meta
         self.boxes = boxes
-        self.batch_size = batch_size or (4 if self.network.device.type == 'cpu' else 32)
+        self.batch_size = batch_size or network.batch_size
 
     def __call__(self, image: np.ndarray, path: str | Path = '') -> Poses:
         """Find the people in an image (H, W, 3), BGR uint8, and their poses.

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mmpose_lite.inference import Frame, list_inputs, read_image
 from mmpose_lite.inference.boxes import clean_boxes
+from mmpose_lite.runtime.crops import Cropper
 
 from .conftest import POSE_CONFIG, boxes_of, instances
 
@@ -172,18 +173,14 @@ def test_a_thousand_boxes(tmp_path, photos, scenes):
     seen = []
 
     class Counting:
-        num_keypoints, flip_test = 2, False
+        num_keypoints, flip_test, batch_size, dataset_meta = 2, False, 64, {}
+        cropper = Cropper((32, 32))
 
         def __call__(self, crops):
             seen.append(len(crops))
             return np.zeros((len(crops), 2, 2)), np.ones((len(crops), 2))
 
-    pipeline = TopdownPipeline.__new__(TopdownPipeline)
-    from mmpose_lite.inference.crops import Cropper
-
-    steps = [dict(type=name) for name in ('LoadImage', 'GetBBoxCenterScale', 'TopdownAffine', 'PackPoseInputs')]
-    steps[2]['input_size'] = (32, 32)
-    pipeline.cropper, pipeline.network, pipeline.batch_size = Cropper(steps), Counting(), 64
+    pipeline = TopdownPipeline(Counting())
     poses = pipeline.estimate([scenes[1].image], [boxes])[0]
     assert len(poses) == 1000
     assert max(seen) == 64

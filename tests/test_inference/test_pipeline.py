@@ -13,7 +13,7 @@ from mmpose.structures import PoseDataSample
 from torch import nn
 
 from mmpose_lite.deploy.fold import fuse_batch_norms
-from mmpose_lite.inference import Frame, Poses, TopdownPipeline, whole_image
+from mmpose_lite.inference import Frame, PoseNetwork, Poses, TopdownPipeline, whole_image
 from mmpose_lite.inference.network import decode_heatmaps
 
 from .conftest import POSE_CONFIG, ROOT, boxes_of, random_weights
@@ -57,9 +57,14 @@ def test_same_keypoints_as_mmpose(name, scenes, tmp_path):
     model = init_model(Config.fromfile(config), str(checkpoint), device='cpu')
     for flip_test in (False, True):
         model.test_cfg['flip_test'] = flip_test
-        pipeline = TopdownPipeline(config, checkpoint, batch_size=3, flip_test=flip_test)
+        pipeline = TopdownPipeline(PoseNetwork(config, checkpoint, flip_test=flip_test), batch_size=3)
         assert pipeline.network.decodes_batches == ('SimCC' not in name)
         assert_same(pipeline.estimate(images, boxes), with_mmpose(model, images, boxes))
+    if pipeline.network.decodes_batches:  # the same again, from the network that is traced when a shape keeps coming
+        pipeline.network.forward.calls_before = 2
+        assert_same(pipeline.estimate(images, boxes), with_mmpose(model, images, boxes))
+        assert_same(pipeline.estimate(images[::-1], boxes[::-1]), with_mmpose(model, images[::-1], boxes[::-1]))
+        assert pipeline.network.forward.traced
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def test_other_codecs(codec, scenes, tmp_path):
     checkpoint = random_weights(config, tmp_path / 'pose.pth')
     model = init_model(config, str(checkpoint), device='cpu')
     images, boxes = [scenes[1].image], [boxes_of(scenes[1])]
-    pipeline = TopdownPipeline(tmp_path / 'td.py', checkpoint)
+    pipeline = TopdownPipeline(PoseNetwork(tmp_path / 'td.py', checkpoint))
     assert not pipeline.network.decodes_batches
     assert_same(pipeline.estimate(images, boxes), with_mmpose(model, images, boxes))
 
@@ -125,7 +130,7 @@ def test_decoding_equals_mmpose():
 
 @pytest.fixture(scope='module')
 def pipeline(weights) -> TopdownPipeline:
-    return TopdownPipeline(POSE_CONFIG, weights, whole_image, batch_size=4, flip_test=False)
+    return TopdownPipeline(PoseNetwork(POSE_CONFIG, weights, flip_test=False), whole_image, batch_size=4)
 
 
 def test_stream_keeps_order_and_holds_few_frames(pipeline, scenes):
@@ -165,7 +170,7 @@ def test_nobody(pipeline, scenes):
 
 def test_no_source_of_boxes(weights, scenes):
     with pytest.raises(ValueError, match='no source of boxes'):
-        TopdownPipeline(POSE_CONFIG, weights)(scenes[0].image)
+        TopdownPipeline(PoseNetwork(POSE_CONFIG, weights))(scenes[0].image)
 
 
 def test_pipeline_of_a_config_that_is_not_supported(weights, tmp_path):
@@ -173,7 +178,7 @@ def test_pipeline_of_a_config_that_is_not_supported(weights, tmp_path):
     config.test_dataloader.dataset.pipeline.insert(1, dict(type='BottomupResize'))
     config.dump(str(tmp_path / 'td.py'))
     with pytest.raises(ValueError, match=r'td\.py is LoadImage, BottomupResize'):
-        TopdownPipeline(tmp_path / 'td.py', weights)
+        PoseNetwork(tmp_path / 'td.py', weights)
 
 
 def test_there_and_back(pipeline, scenes):

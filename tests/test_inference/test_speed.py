@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from mmpose_lite.inference import BoxFile
-from mmpose_lite.inference.speed import compare
+from mmpose_lite.deploy.export import export
+from mmpose_lite.inference import BoxFile, PoseNetwork
+from mmpose_lite.inference.speed import compare, mmpose_model
+from mmpose_lite.runtime import PoseModel
 
 from .conftest import POSE_CONFIG
 from .test_video import make_video
@@ -17,9 +19,16 @@ def test_same_poses(tmp_path, weights, flip_test):
     boxes = [dict(image_id=i, score=0.9, bbox=[10 + i, 5, 30 + 5 * j, 50]) for i in range(4) for j in range(2)]
     (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
     video = make_video(tmp_path / 'clip.mp4', 4)
-    result = compare(POSE_CONFIG, weights, video, BoxFile(tmp_path / 'boxes.json'), flip_test, repeats=1)
-    assert result['same'] == 1
+    exported = export(POSE_CONFIG, weights, tmp_path / 'pose.onnx').path
+    networks = dict(
+        torch=PoseNetwork(POSE_CONFIG, weights, flip_test=flip_test),
+        openvino=PoseModel(exported, 'openvino', threads=1, flip_test=flip_test),
+    )
+    model = mmpose_model(POSE_CONFIG, weights, flip_test)
+    result = compare(model, networks, video, BoxFile(tmp_path / 'boxes.json'), repeats=1)
+    assert result['same'] == dict(torch=1, openvino=1)
     assert result['frames'] == 4
-    assert set(result['seconds']) == {'mmpose', 'ours'}
-    assert list(result['steps']) == ['read', 'boxes', 'crop', 'network', 'decode keypoints', 'draw', 'write']
-    assert all(seconds > 0 for seconds in result['steps'].values())
+    assert set(result['seconds']) == {'mmpose', 'torch', 'openvino'}
+    for spent in result['steps'].values():
+        assert list(spent) == ['read', 'detect', 'crop', 'network', 'decode keypoints', 'draw', 'write']
+        assert all(seconds > 0 for seconds in spent.values())
