@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 
-from . import checkpoint
+from . import _training, hub
 
 
 @dataclass
@@ -58,10 +57,8 @@ def define_torchvision_operators() -> bool:
 
 
 def use_safe_checkpoint_loader() -> bool:
-    """Read MMEngine's checkpoints with torch's safe loader, which refuses them since torch 2.6 as they are."""
-    if checkpoint.TORCH_VERSION < (2, 6):
-        return False
-    CheckpointLoader.register_scheme('', checkpoint.load_from_local, force=True)
+    """Read checkpoints, wherever they come from, with torch's safe loader or safetensors; verify hashes."""
+    hub.use_safe_loaders()
     return True
 
 
@@ -109,13 +106,28 @@ MENDS = (
     ),
     Mend(
         'checkpoint loading',
-        'mmengine <= 0.10.7 with torch >= 2.6: Weights only load failed',
+        'mmengine <= 0.10.7 runs the code in a checkpoint (torch < 2.6) or cannot load its own (torch >= 2.6)',
         use_safe_checkpoint_loader,
     ),
     Mend(
         'annotation errors',
         'mmpose <= 1.3.2 reports a wrong annotation file as a bare KeyError or TypeError',
         name_broken_annotation_files,
+    ),
+    Mend(
+        'training on CPUs',
+        'mmengine <= 0.10.7 has several processes and mixed precision on GPUs only',
+        _training.train_on_cpus,
+    ),
+    Mend(
+        'bfloat16',
+        'mmpose <= 1.3.2 cannot train in bfloat16: Got unsupported ScalarType BFloat16',
+        _training.convert_bfloat16_to_numpy,
+    ),
+    Mend(
+        'torch.compile',
+        'mmengine <= 0.10.7 compiles the training step, sample records and numpy included: TorchRuntimeError',
+        _training.compile_networks,
     ),
 )
 

@@ -1,7 +1,9 @@
 """Reading checkpoints without running what is in them, and refusing those of another network."""
 
+import hashlib
 import json
 import pickle
+import re
 from _codecs import encode
 from collections import OrderedDict
 from pathlib import Path
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+import yaml
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import HOOKS
@@ -82,21 +85,78 @@ def _unpickle(path: Path, map_location: str | torch.device | None) -> dict:
     return torch.load(path, map_location=map_location, pickle_module=restricted, weights_only=False)
 
 
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def split_hash(filename: str) -> tuple[str, str | None]:
+    """Take ``FILE#sha256=HASH`` apart; HASH is the first 8 or more digits, None where there is none."""
+    match = re.fullmatch(r'(.+)#sha256=([0-9a-fA-F]{8,64})', filename)
+    return (match[1], match[2].lower()) if match else (filename, None)
+
+
+def published_hash(name: str) -> str | None:
+    """The hash that published weights must have, by their file name ``NAME-<8 digits>.EXT``.
+
+    It is the one of the metafile whose ``Weights`` are called so and that has a ``Weights SHA256``, or else the name's.
+    """
+    match = re.search(r'-([0-9a-f]{8})\.\w+$', name)
+    if match is None:
+        return None
+    from .zoo import zoo_root
+
+    root = zoo_root()
+    for path in yaml.safe_load((root / 'model-index.yml').read_text('utf-8'))['Import']:
+        for model in yaml.safe_load((root / path).read_text('utf-8'))['Models']:
+            if Path(model.get('Weights', '')).name == name and 'Weights SHA256' in model:
+                return model['Weights SHA256']
+    return match[1]
+
+
+def _verify(path: Path, expected: str) -> None:
+    actual = sha256(path)
+    if not actual.startswith(expected):
+        raise CheckpointError(
+            f'checkpoint {path} has the sha256 {actual}, not {expected}: it is damaged or another file, get it again'
+        )
+
+
+def _parse_meta(text: str) -> dict:
+    """Metadata of a safetensors file."""
+    meta = json.loads(text)
+    names = meta.get('dataset_meta', {}).get('keypoint_id2name')
+    if names:  # the keys of JSON are strings
+        meta['dataset_meta']['keypoint_id2name'] = {int(index): name for index, name in names.items()}
+    return meta
+
+
 def load_from_local(filename: str, map_location: str | torch.device | None = None) -> dict:
     """Load a checkpoint file with torch's safe loader or safetensors; nothing in the file is executed.
 
     Args:
         filename: A ``.pth`` file of MMEngine (training state included) or a ``.safetensors`` file, whose metadata
-            entry ``meta`` (JSON) becomes the checkpoint's ``meta``.
+            entry ``meta`` (JSON) becomes the checkpoint's ``meta``. With ``#sha256=HASH`` behind it, the file must have
+            that hash; so must a ``.safetensors`` file whose name ends in ``-<8 digits of its hash>``.
         map_location: As in :func:`torch.load`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CheckpointError: If the file is truncated or no checkpoint, or would run code when unpickled.
+        CheckpointError: If the file is truncated or no checkpoint, has another hash than it should, or would run code
+            when unpickled.
     """
+    filename, expected = split_hash(filename)
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {filename} does not exist: check the path')
+    if expected is None and path.suffix == '.safetensors':  # MMEngine names .pth files by the hash of something else
+        expected = published_hash(path.name)
+    if expected:
+        _verify(path, expected)
     if path.suffix == '.safetensors':
         device = str(map_location) if map_location is not None else 'cpu'
         try:
@@ -107,7 +167,7 @@ def load_from_local(filename: str, map_location: str | torch.device | None = Non
             raise CheckpointError(f'checkpoint {filename} is damaged ({error}): copy or download it again') from error
         # tensors that layers share are stored once, the other names in the metadata
         state_dict.update({alias: state_dict[name] for alias, name in metadata.items() if name in state_dict})
-        return dict(state_dict=state_dict, meta=json.loads(metadata.get('meta', '{}')))
+        return dict(state_dict=state_dict, meta=_parse_meta(metadata.get('meta', '{}')))
     try:
         return _unpickle(path, map_location)
     except UnpicklingError as error:

@@ -7,11 +7,16 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=3),
+    # `--resume` goes on from the last whole epoch, see configs/README.md
+    checkpoint=dict(type='ResumableCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='PoseVisualizationHook', enable=False))
+    # curves.png; --cfg-options default_hooks.curves.tensorboard=True for TensorBoard,
+    curves=dict(type='CurvesHook', tensorboard=False),
+    # default_hooks.visualization.enable=True for pictures of what is predicted, at every validation
+    visualization=dict(type='SamplesHook', enable=False))
 custom_hooks = [
     dict(type='SyncBuffersHook'),  # the same batch norm statistics on every process at the end of an epoch
+    dict(type='ProgressSeedHook'),  # a resumed run draws the random numbers of an uninterrupted one
     dict(type='CheckpointGuardHook'),  # a checkpoint of another network is an error, not a warning
 ]
 

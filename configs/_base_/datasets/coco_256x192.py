@@ -11,7 +11,7 @@ data_root = '{{$COCO_ROOT:data/coco}}'
 codec = dict(type='MSRAHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
 
 train_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadIntactImage'),
     dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomHalfBody'),

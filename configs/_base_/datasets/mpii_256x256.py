@@ -10,7 +10,7 @@ data_root = '{{$MPII_ROOT:data/mpii}}'
 codec = dict(type='MSRAHeatmap', input_size=(256, 256), heatmap_size=(64, 64), sigma=2)
 
 train_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadIntactImage'),
     dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomBBoxTransform'),

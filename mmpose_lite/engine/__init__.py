@@ -1,0 +1,8 @@
+"""What a training run needs around its network: checkpoints that survive, repeatable epochs, logs to look at."""
+
+from .checkpoints import ResumableCheckpointHook
+from .curves import CurvesHook, SamplesHook
+from .memory_format import ChannelsLastHook
+from .randomness import ProgressSeedHook
+
+__all__ = ['ChannelsLastHook', 'CurvesHook', 'ProgressSeedHook', 'ResumableCheckpointHook', 'SamplesHook']
