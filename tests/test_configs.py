@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,7 +24,17 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted(ROOT.glob('configs/*/**/td-*.py'))
 EVAL = [path for path in CONFIGS if path.parent.name == 'eval']  # other test data for the network of another config
 TRAINED = [path for path in CONFIGS if path not in EVAL]
-KEYPOINTS = dict(coco=17, mpii=16, toy=16)
+STUDY = [path for path in TRAINED if path.parent.name == 'lspet']  # networks of other configs, and MMPose's own
+BEYOND = [path for path in TRAINED if path.parent.name == 'beyond_people']
+KEYPOINTS = dict(coco=17, mpii=16, toy=16, lspet=16, ap10k=17, wflw=98)
+DATA_SETS = dict(
+    coco='CocoDataset',
+    mpii='MpiiDataset',
+    toy='MpiiDataset',
+    lspet='MpiiDataset',
+    ap10k='AP10KDataset',
+    wflw='WFLWDataset',
+)
 
 
 def name_of(path: Path) -> str:
@@ -32,7 +43,9 @@ def name_of(path: Path) -> str:
 
 def size_of(path: Path) -> tuple[str, tuple[int, int]]:
     """Data set, height and width that the name announces."""
-    data, height, width = re.search(r'_(coco|mpii|toy)-(\d+)x(\d+)(?:_gt-boxes|_test-dev)?$', path.stem).groups()
+    data, height, width = re.search(
+        r'_(coco|mpii|toy|lspet|ap10k|wflw)-(\d+)x(\d+)(?:_gt-boxes|_test-dev)?$', path.stem
+    ).groups()
     return data, (int(height), int(width))
 
 
@@ -59,7 +72,22 @@ def data_root(toy_root, tmp_path_factory):
     boxes = [dict(image_id=i['id'], category_id=1, bbox=[20, 20, 100, 150], score=0.9) for i in val['images']]
     for name in ('val2017_detections_AP_H_56', 'test-dev2017_detections_AP_H_609'):
         (coco / 'person_detection_results' / f'COCO_{name}_person.json').write_text(json.dumps(boxes))
+    beyond = tmp_path_factory.mktemp('beyond')  # animals and faces
+    shutil.copytree(toy_root / 'images', beyond / 'images')
+    (beyond / 'data').symlink_to('images')
+    (beyond / 'annotations').mkdir()
+    for split, source in (('train', 'train'), ('val', 'val'), ('test', 'val')):
+        content = json.loads((toy_root / 'annotations' / f'person_keypoints_{source}.json').read_text())
+        (beyond / 'annotations' / f'ap10k-{split}-split1.json').write_text(json.dumps(content))
+        for face in content['annotations']:
+            (x, y, width, height), points = face['bbox'], np.random.default_rng(face['id']).random((98, 2))
+            face.update(center=[x + width / 2, y + height / 2], scale=max(width, height) / 200, num_keypoints=98)
+            points = np.column_stack((points * (width, height) + (x, y), np.full(98, 2)))
+            face['keypoints'] = points.ravel().tolist()
+        (beyond / 'annotations' / f'face_landmarks_wflw_{split}.json').write_text(json.dumps(content))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('AP10K_ROOT', str(beyond))
+        patch.setenv('WFLW_ROOT', str(beyond))
         patch.setenv('COCO_ROOT', str(coco))
         patch.setenv('MPII_ROOT', str(toy_root))
         yield coco
@@ -97,7 +125,7 @@ def test_short_and_named_after_what_it_does(path, data_root):
     config = Config.fromfile(path)
     data, (height, width) = size_of(path)
     dataset = config.train_dataloader.dataset
-    assert dataset.type == ('CocoDataset' if data == 'coco' else 'MpiiDataset')
+    assert dataset.type == DATA_SETS[data]
     gpus, batch, epochs = map(int, re.search(r'_(\d+)xb(\d+)-(\d+)e_', path.stem).groups())
     assert config.train_cfg.max_epochs == epochs
     assert config.train_dataloader.batch_size == batch
@@ -140,7 +168,7 @@ for path in sys.argv[1:]:
 # ------------------------------------------------------------------------------------------------ your data
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
+@pytest.mark.parametrize('path', [path for path in CONFIGS if path not in BEYOND], ids=name_of)
 def test_one_variable_points_at_the_data(path, monkeypatch):
     monkeypatch.setenv('COCO_ROOT', '/elsewhere/coco')
     monkeypatch.setenv('MPII_ROOT', '/elsewhere/mpii')
@@ -171,6 +199,20 @@ def test_one_variable_points_at_the_data(path, monkeypatch):
     assert config.test_evaluator.ann_file == f'/elsewhere/coco/{test.ann_file}'
     assert config.test_evaluator.format_only
     assert config.test_evaluator.outfile_prefix == f'work_dirs/{path.stem}/test-dev'
+
+
+@pytest.mark.parametrize('path', BEYOND, ids=name_of)
+def test_animals_and_faces_are_trained_and_scored(path, data_root, tmp_path):
+    config = Config.fromfile(path)
+    data, _ = size_of(path)
+    root = os.environ[f'{data.upper()}_ROOT']
+    loaders = [config[f'{name}_dataloader'] for name in ('train', 'val', 'test')]
+    assert {loader.dataset.type for loader in loaders} == {DATA_SETS[data]}
+    assert {loader.dataset.data_root for loader in loaders} == {root}
+    scores = quick_test(path, tmp_path)
+    assert list(scores) == ['NME'] if data == 'wflw' else 'coco/AP' in scores
+    assert config.default_hooks.checkpoint.save_best in scores
+    assert config.default_hooks.checkpoint.rule == ('less' if data == 'wflw' else 'greater')
 
 
 def test_every_network_has_configs_for_other_boxes_and_test_dev():
@@ -282,7 +324,7 @@ class Deployed(nn.Module):
         return maps if isinstance(maps, torch.Tensor) else torch.cat(maps, dim=2)
 
 
-@pytest.fixture(scope='module', params=TRAINED, ids=name_of)
+@pytest.fixture(scope='module', params=[path for path in TRAINED if path not in STUDY], ids=name_of)
 def small(request) -> tuple[nn.Module, dict, torch.Tensor]:
     """The network of a config at a half or third of its size, with lively weights and batch norms; three images."""
     config = Config.fromfile(request.param)

@@ -4,12 +4,18 @@ import argparse
 import sys
 
 from ..checkpoint import CheckpointError
-from . import info, resize_checkpoint, toy_data
+from . import benchmark, check_data, export, info, publish, quantize, resize_checkpoint, toy_data, toy_video
 
 # each has a docstring for its help, add_arguments(parser) and run(arguments), which may return an exit code
 COMMANDS = {
     'info': info,
+    'export': export,
+    'quantize': quantize,
+    'benchmark': benchmark,
     'toy-data': toy_data,
+    'toy-video': toy_video,
+    'check-data': check_data,
+    'publish': publish,
     'resize-checkpoint': resize_checkpoint,
 }
 

@@ -1,1 +1,5 @@
-"""Generated data in the formats of the real data sets."""
+"""Reading and checking data sets, and generated data in the formats of the real ones."""
+
+from .loading import LoadIntactImage
+
+__all__ = ['LoadIntactImage']
