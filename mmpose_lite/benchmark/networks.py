@@ -161,9 +161,10 @@ def build(network: Network, device: str = 'cpu') -> nn.Module:
     torch.manual_seed(0)
     model = init_model(config, device=device)
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    for norm in norms:
-        norm.momentum = 1.0
     with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0
+            norm.weight.mul_(0.5)
         model.train()._forward(torch.randn(4, 3, *network.size).to(device))
         for norm in norms:
             norm.running_var.clamp_(min=1e-3)  # what hardly varies in noise would be blown up
