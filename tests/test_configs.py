@@ -216,7 +216,7 @@ def test_animals_and_faces_are_trained_and_scored(path, data_root, tmp_path):
 
 
 def test_every_network_has_configs_for_other_boxes_and_test_dev():
-    networks = {path.parent.name for path in ROOT.glob('configs/*/_base_')}
+    networks = {path.parent.name for path in ROOT.glob('configs/*/metafile.yml')}
     for kind in ('gt-boxes', 'test-dev'):
         assert {path.parent.parent.name for path in EVAL if path.stem.endswith(kind)} == networks
 

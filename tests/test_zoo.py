@@ -68,7 +68,10 @@ def test_one_schema_for_all(path):
 
 def test_every_main_config_is_listed():
     listed = {entry.config for entry in ENTRIES}
-    leaves = {path for path in ROOT.glob('configs/*/td-hm_*.py') if 'toy' not in path.name}
+    networks = [path.parent for path in ROOT.glob('configs/*/metafile.yml')]
+    assert len(networks) == 4
+    leaves = {path for folder in networks for path in folder.glob('td-hm_*.py') if 'toy' not in path.name}
+    assert len(leaves) > 15
     assert leaves <= listed
     assert len(listed) == len(ENTRIES)
 

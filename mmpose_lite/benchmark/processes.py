@@ -78,8 +78,9 @@ class Worker:
 
     def close(self) -> None:
         """End the process and forget it."""
-        with self._process:  # closes its pipes and waits
-            self.kill()
+        self.kill()
+        with suppress(BrokenPipeError), self._process:  # closes its pipes and waits; it may have died with one full
+            pass
         self._log.close()
 
 

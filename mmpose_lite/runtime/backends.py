@@ -81,31 +81,36 @@ class OpenVINO:
         entries = [entry for entry in ([KEY], ['framework', KEY]) if self.network.has_rt_info(entry)]
         self.metadata = self.network.get_rt_info(entries[0]).astype(str) if entries else None
         self.network.reshape({0: [1, *(d.get_length() for d in self.network.input(0).partial_shape[1:])]})
-        self.queues: dict[int, object] = {}
+        self.requests: dict[int, list] = {}
 
-    def _queue(self, streams: int):
-        if streams not in self.queues:
+    def _requests(self, streams: int) -> list:
+        if streams not in self.requests:
             settings = dict(
                 INFERENCE_NUM_THREADS=self.threads, NUM_STREAMS=streams, INFERENCE_PRECISION_HINT=self.precision
             )
             compiled = self.core.compile_model(self.network, 'CPU', settings)
-            self.queues[streams] = self.openvino.AsyncInferQueue(compiled, streams)
-        return self.queues[streams]
+            self.requests[streams] = [compiled.create_infer_request() for _ in range(streams)]
+        return self.requests[streams]
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Run the network."""
-        queue = self._queue(self.threads if len(images) >= self.threads else 1)
+        requests = self._requests(self.threads if len(images) >= self.threads else 1)
         shapes = [[d.get_length() for d in output.partial_shape[1:]] for output in self.network.outputs]
         outputs = [np.empty((len(images), *shape), dtype=np.float32) for shape in shapes]
 
-        def keep(request, i: int) -> None:
+        def keep(i: int) -> None:
+            request = requests[i % len(requests)]
+            request.wait()
             for k, output in enumerate(outputs):
                 output[i] = request.get_output_tensor(k).data[0]
 
-        queue.set_callback(keep)
+        # in turn and without callbacks, which would run Python in the runtime's threads
         for i in range(len(images)):
-            queue.start_async({0: images[i : i + 1]}, i)
-        queue.wait_all()
+            if i >= len(requests):
+                keep(i - len(requests))
+            requests[i % len(requests)].start_async({0: images[i : i + 1]})
+        for i in range(max(0, len(images) - len(requests)), len(images)):
+            keep(i)
         return outputs
 
 
