@@ -1,7 +1,4 @@
 # MPII_ROOT=/path/to/lspet mim train mmpose configs/lspet/td-hm_greit-hrnet-30_1xb32-140e_lspet-256x256.py
-_base_ = './_base_/lspet.py'
+_base_ = './td-hm_greit-hrnet-18_1xb32-140e_lspet-256x256.py'
 
-train_cfg = dict(max_epochs=_base_.epochs, val_interval=10)
-model = dict(
-    backbone=dict(type='GreitHRNet', num_modules=(3, 8, 3)),
-    head=dict(in_channels=40, out_channels=16, deconv_out_channels=None, decoder=_base_.codec))
+model = dict(backbone=dict(num_modules=(3, 8, 3)))

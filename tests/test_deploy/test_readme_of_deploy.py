@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
 
 import mmpose_lite.deploy
@@ -34,17 +33,30 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf'```{language}\n(.*?)```', README, re.DOTALL)
 
 
-def test_python(folder, exported, capsys):
+def run(program: str) -> str:
+    """Run a program in a process of its own, as users do; returns what it prints."""
+    environment = os.environ | dict(PYTHONPATH=str(Path(mmpose_lite.__file__).parents[1]))
+    command = [sys.executable, '-W', 'ignore', '-c', program]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+
+RUN_TORCH = """
+import numpy as np
+for i, network in enumerate((torch.jit.load('FILE.pt'), torch.export.load('FILE.pt2').module())):
+    with torch.no_grad():
+        np.save(f'found{i}.npy', network(torch.from_numpy(np.load('images.npy'))).numpy())
+"""
+
+
+def test_python(folder, exported):
     """Running a file, TorchScript and torch.export."""
-    names: dict = {}
-    for block in blocks('python'):
-        exec(block, names)
-    assert "'right_ankle': [" in capsys.readouterr().out
-    images = normalize(toy_crops(names['contract'], 1), names['contract'])
+    contract = PoseModel(exported).contract
+    images = normalize(toy_crops(contract, 1), contract)
+    np.save('images.npy', images)
+    assert "'right_ankle': [" in run('\n'.join([*blocks('python'), RUN_TORCH]))
     expected = open_onnx(exported)(images)[0]
-    for network in (torch.jit.load('FILE.pt'), torch.export.load('FILE.pt2').module()):
-        with torch.no_grad():
-            np.testing.assert_allclose(network(torch.from_numpy(images)).numpy(), expected, rtol=1e-3, atol=1e-5)
+    for i in range(2):
+        np.testing.assert_allclose(np.load(f'found{i}.npy'), expected, rtol=1e-3, atol=1e-5)
 
 
 RUN_IR = """
@@ -57,16 +69,12 @@ print(model.contract.to_json())
 
 
 def test_openvino_ir(folder, exported):
-    """In a process of its own, as users have it: in one that has exported everything else it died now and then."""
     command = next(line for block in blocks('bash') for line in block.splitlines() if line.startswith('ovc '))
     program, *rest = command.split()
     subprocess.run([Path(sys.executable).parent / program, *rest], check=True, capture_output=True)
     model = PoseModel(exported)
     crops = toy_crops(model.contract, 2)
     np.save('crops.npy', crops)
-    run = [sys.executable, '-W', 'ignore', '-c', RUN_IR]
-    environment = os.environ | dict(PYTHONPATH=str(Path(mmpose_lite.__file__).parents[1]))
-    done = subprocess.run(run, check=True, capture_output=True, text=True, env=environment)
-    assert Contract.from_json(done.stdout.splitlines()[-1], 'FILE.xml') == model.contract
+    assert Contract.from_json(run(RUN_IR).splitlines()[-1], 'FILE.xml') == model.contract
     expected = model.outputs(crops)[0]
     assert np.abs(np.load('found.npy') - expected).max() < 5e-3 * np.abs(expected).max()
