@@ -12,6 +12,7 @@ from mmengine.logging import MessageHub
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS
+from tensorboard.backend.event_processing import event_accumulator
 from test_checkpoint import tiny_config
 
 from mmpose_lite.engine import CurvesHook, curves
@@ -55,7 +56,6 @@ def test_plot_shows_the_whole_history(logged):
 
 
 def test_tensorboard_has_both_parts(logged):
-    event_accumulator = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
     steps = {}
     for file in Path(logged[0], 'tensorboard').iterdir():
         events = event_accumulator.EventAccumulator(str(file)).Reload()
