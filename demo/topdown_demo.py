@@ -7,6 +7,8 @@ an empty list where nobody was found. A video's go to OUT/<stem>.mp4 and, line b
 
 Under torchrun or SLURM each process takes its own share of the inputs. The exit code is 0 when all went well, 1 when
 an input failed, 2 for wrong arguments, 130 after Ctrl-C.
+
+Without further arguments people are found and posed by the small networks that ship: `mmpose-lite info --weights`.
 """
 
 import argparse
@@ -18,6 +20,8 @@ import warnings
 from pathlib import Path
 
 EXAMPLES = """examples:
+  a photo, with the weights that ship; see poses/photo.jpg:
+    python demo/topdown_demo.py photo.jpg
   a folder of photos, people found by a detector:
     python demo/topdown_demo.py photos/ --pose-config configs/lgm_pose/td-hm_lgm-pose_1xb32-260e_mpii-256x256.py
       --pose-checkpoint best.pth --det-config rtmdet.py --det-checkpoint rtmdet.pth --out-dir out
@@ -42,10 +46,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='image, video, folder of them, quoted pattern, number of a camera, or - for a list on standard input',
     )
     pose = parser.add_argument_group('pose network')
-    pose.add_argument('--pose-config', metavar='C', help='config of a top-down pose network')
     pose.add_argument(
-        '--pose-checkpoint', required=True, metavar='W', help='its weights (.pth or .safetensors), or an exported file'
+        '--pose-config', metavar='C', help='config of a top-down pose network (default: the one that ships)'
     )
+    pose.add_argument('--pose-checkpoint', metavar='W', help='its weights (.pth, .safetensors), or an exported file')
     pose.add_argument(
         '--backend',
         choices=('torch', 'onnxruntime', 'openvino'),
@@ -62,7 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--device', default='cpu', help='cpu, cuda or cuda:1, for the detector too (default: %(default)s)'
     )
     boxes = parser.add_argument_group('person boxes, one of: a detector, a file, the whole image')
-    boxes.add_argument('--det-config', metavar='D', help='config of an mmdet detector')
+    boxes.add_argument('--det-config', metavar='D', help='config of an mmdet detector (default: the one that ships)')
     boxes.add_argument('--det-checkpoint', metavar='V', help="the detector's weights")
     boxes.add_argument('--boxes', metavar='FILE', help='COCO results: [{image_id, bbox: [x, y, w, h], score}, ...]')
     boxes.add_argument('--whole-image', action='store_true', help='one box around the whole image')
@@ -74,26 +78,32 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     video.add_argument('--track', action='store_true', help='give people ids (needs mmpose_lite[tracking])')
     video.add_argument('--smooth', action='store_true', help='smooth the poses of tracked people')
     output = parser.add_argument_group('output')
-    output.add_argument('--out-dir', required=True, type=Path, metavar='OUT', help='folder for pictures and poses')
+    output.add_argument(
+        '--out-dir', default='poses', type=Path, metavar='OUT', help='folder for pictures and poses (default: ./poses)'
+    )
     output.add_argument('--resume', action='store_true', help='skip finished inputs, go on with unfinished videos')
     output.add_argument('--no-draw', action='store_true', help='poses only')
     output.add_argument('--no-boxes', action='store_true', help='draw no boxes, scores and ids')
     output.add_argument('--kpt-thr', type=float, default=0.3, metavar='T', help='lowest score drawn')
     output.add_argument('--show', action='store_true', help='show pictures in a window too; q stops')
     args = parser.parse_args(argv)
-    exported = args.backend != 'torch'
-    if exported == bool(args.pose_config):
+    if args.backend == 'torch':
+        if bool(args.pose_config) != bool(args.pose_checkpoint):
+            parser.error(
+                '--pose-config and --pose-checkpoint go together (an exported file needs no config, but --backend '
+                'onnxruntime or openvino)'
+            )
+    elif args.pose_config or not args.pose_checkpoint:
         parser.error(
-            f'--backend {args.backend} takes an exported file, which holds what a config says: leave --pose-config out'
-            if exported
-            else '--pose-config is missing (or is W an exported file? then add --backend onnxruntime or openvino)'
+            f'--backend {args.backend} takes an exported file as --pose-checkpoint, which holds what a config says: '
+            'leave --pose-config out'
         )
     if args.precision != 'fp32' and args.backend != 'openvino':
         parser.error(f'--precision {args.precision} is for --backend openvino')
     if bool(args.det_config) != bool(args.det_checkpoint):
         parser.error('--det-config and --det-checkpoint go together')
-    if sum((bool(args.det_config), bool(args.boxes), args.whole_image)) != 1:
-        parser.error('no person boxes: give one of --det-config with --det-checkpoint, --boxes, or --whole-image')
+    if sum((bool(args.det_config), bool(args.boxes), args.whole_image)) > 1:
+        parser.error('person boxes come from one of --det-config with --det-checkpoint, --boxes, or --whole-image')
     for name in ('batch_size', 'det_every', 'threads'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} must be at least 1')
@@ -126,14 +136,14 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError('standard input cannot be shared by several processes: name files, folders or patterns')
     if args.device == 'cuda':  # one of several on this machine
         args.device = f'cuda:{os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0))}'
-    if args.det_config:
+    if args.boxes:
+        boxes = BoxFile(args.boxes, args.bbox_thr)
+    elif args.whole_image:
+        boxes = whole_image
+    else:
         boxes = PersonDetector(
             args.det_config, args.det_checkpoint, args.device, args.bbox_thr, args.nms_thr, args.det_category
         )
-    elif args.boxes:
-        boxes = BoxFile(args.boxes, args.bbox_thr)
-    else:
-        boxes = whole_image
     if args.backend == 'torch':
         torch.set_num_threads(args.threads or torch.get_num_threads())
         network = PoseNetwork(args.pose_config, args.pose_checkpoint, args.device, args.flip_test)

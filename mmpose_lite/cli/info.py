@@ -1,4 +1,4 @@
-"""Print versions, the mends applied to the stack and the registered networks, or what the networks cost."""
+"""Print versions, mends of the stack and registered networks; what the networks cost; or which weights ship."""
 
 import argparse
 import json
@@ -6,23 +6,29 @@ import json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``mmpose-lite info`` takes."""
-    parser.add_argument('--zoo', action='store_true', help='parameters and FLOPs of every config, ours and printed')
-    parser.add_argument('--json', action='store_true', help='with --zoo: for machines')
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument('--zoo', action='store_true', help='parameters and FLOPs of every config, ours and printed')
+    what.add_argument('--weights', action='store_true', help='the weights that come with the package')
+    parser.add_argument('--json', action='store_true', help='with --zoo or --weights: for machines')
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print what was asked for."""
-    if not arguments.zoo:
-        if arguments.json:
-            raise ValueError('info --json is for the table of --zoo: add --zoo')
+    if arguments.weights:
+        from ..shipped import as_table, read_shipped
+
+        entries = read_shipped()
+        print(json.dumps([entry.as_json() for entry in entries], indent=2) if arguments.json else as_table(entries))
+    elif arguments.zoo:
+        from tqdm import tqdm
+
+        from ..zoo import as_json, as_table, measure, read_zoo
+
+        costs = [measure(entry) for entry in tqdm(read_zoo(), desc='counting', unit='network')]  # to stderr
+        print(json.dumps(as_json(costs), indent=2) if arguments.json else as_table(costs))
+    elif arguments.json:
+        raise ValueError('info --json is for the tables of --zoo and --weights: add one of them')
+    else:
         from ..info import describe
 
         print(describe())
-        return
-
-    from tqdm import tqdm
-
-    from ..zoo import as_json, as_table, measure, read_zoo
-
-    costs = [measure(entry) for entry in tqdm(read_zoo(), desc='counting', unit='network')]  # to stderr
-    print(json.dumps(as_json(costs), indent=2) if arguments.json else as_table(costs))

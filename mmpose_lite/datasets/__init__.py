@@ -2,5 +2,6 @@
 
 from .blank import BlankOutside
 from .loading import LoadIntactImage
+from .mosaic import CropMosaic
 
-__all__ = ['BlankOutside', 'LoadIntactImage']
+__all__ = ['BlankOutside', 'CropMosaic', 'LoadIntactImage']

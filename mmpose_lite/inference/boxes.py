@@ -15,6 +15,7 @@ from mmcv.ops import nms
 from mmengine.registry import DefaultScope
 from mmpose.utils import adapt_mmdet_pipeline
 
+from ..shipped import or_shipped
 from .loading import load_weights, make_ready, read_config
 from .poses import Frame
 
@@ -47,7 +48,7 @@ class PersonDetector:
     """Any detector of MMDetection.
 
     Args:
-        config: Its config file.
+        config: Its config file. Without one, and without weights, it is the detector that ships.
         checkpoint: Its weights, ``.pth`` or ``.safetensors``.
         device: Where it runs, ``'cpu'`` or ``'cuda:0'``.
         score_thr: Boxes below this score are dropped.
@@ -57,12 +58,13 @@ class PersonDetector:
     Raises:
         FileNotFoundError: If a file is missing.
         CheckpointError: If the weights are not of this network.
+        ValueError: If only one of config and checkpoint is given.
     """
 
     def __init__(
         self,
-        config: str | Path,
-        checkpoint: str | Path,
+        config: str | Path | None = None,
+        checkpoint: str | Path | None = None,
         device: str = 'cpu',
         score_thr: float = 0.3,
         nms_thr: float = 0.5,
@@ -72,6 +74,7 @@ class PersonDetector:
         from mmdet.utils import get_test_pipeline_cfg
         from mmengine.dataset import Compose
 
+        config, checkpoint = or_shipped('detection', config, checkpoint)
         with warnings.catch_warnings(record=True):  # it warns that it got no checkpoint
             self.model = init_detector(read_config(config), palette='random', device='cpu')
         load_weights(self.model, checkpoint)

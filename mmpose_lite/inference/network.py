@@ -15,6 +15,7 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from ..deploy.graph import Inference
+from ..shipped import or_shipped
 from .crops import Cropper
 from .loading import load_weights, make_ready, read_config
 
@@ -79,7 +80,7 @@ class PoseNetwork:
     """A top-down pose estimator of MMPose or of this package, in eval mode.
 
     Args:
-        config: Its config file.
+        config: Its config file. Without one, and without weights, it is the pose network that ships.
         checkpoint: Its weights, ``.pth`` or ``.safetensors``.
         device: Where it runs, ``'cpu'`` or ``'cuda:0'``.
         flip_test: Average with the mirrored picture; ``None`` leaves it to the config's ``test_cfg``.
@@ -87,7 +88,7 @@ class PoseNetwork:
     Raises:
         FileNotFoundError: If a file is missing.
         CheckpointError: If the weights are damaged or not of this network.
-        ValueError: If the config is of another kind of network.
+        ValueError: If the config is of another kind of network, or only one of config and checkpoint is given.
 
     Attributes:
         cropper: Cuts people out of pictures as the config's test pipeline does.
@@ -95,8 +96,13 @@ class PoseNetwork:
     """
 
     def __init__(
-        self, config: str | Path, checkpoint: str | Path, device: str = 'cpu', flip_test: bool | None = None
+        self,
+        config: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        device: str = 'cpu',
+        flip_test: bool | None = None,
     ) -> None:
+        config, checkpoint = or_shipped('pose', config, checkpoint)
         cfg = read_config(config)
         if cfg.get('model', {}).get('type', '').rpartition('.')[2] != 'TopdownPoseEstimator':
             raise ValueError(f'{config} does not configure a TopdownPoseEstimator: name a td-*.py config')

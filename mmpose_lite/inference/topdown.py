@@ -33,8 +33,8 @@ class TopdownPipeline:
 
     Example::
 
-        network = PoseNetwork('CONFIG.py', 'WEIGHTS.pth')  # or PoseModel('FILE.onnx', 'openvino')
-        pipeline = TopdownPipeline(network, PersonDetector('DETECTOR.py', 'DETECTOR.pth'))
+        network = PoseNetwork('CONFIG.py', 'WEIGHTS.pth')  # or PoseNetwork() or PoseModel('FILE.onnx', 'openvino')
+        pipeline = TopdownPipeline(network, PersonDetector())
         poses = pipeline(cv2.imread('photo.jpg'))
         poses.keypoints  # (people, keypoints, 2) in pixels of the photo
     """

@@ -1,5 +1,6 @@
 """The networks, one file each."""
 
+from .distillation import DistilledPoseEstimator
 from .greit_hrnet import GreitHRNet
 from .hevitpose import CGSRMHA, HEViTPose
 from .lgm_pose import LARM, LGMPose, MobileViMBlock, SFusion, SFusionNeck
@@ -8,6 +9,7 @@ from .wgnet import WGNet, WGNetNeck
 __all__ = [
     'CGSRMHA',
     'LARM',
+    'DistilledPoseEstimator',
     'GreitHRNet',
     'HEViTPose',
     'LGMPose',

@@ -62,7 +62,7 @@ def test_bf16_is_close(run, photos, box_file):
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        ((), '--pose-config is missing'),
+        ((), '--pose-config and --pose-checkpoint go together'),
         (('--backend', 'openvino', '--pose-config', 'C.py'), 'leave --pose-config out'),
         (('--backend', 'onnxruntime', '--precision', 'bf16'), '--precision bf16 is for --backend openvino'),
         (('--backend', 'openvino', '--threads', '0'), '--threads 0 must be at least 1'),

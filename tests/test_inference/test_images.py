@@ -218,8 +218,8 @@ def test_wrong_files(demo, photos, tmp_path, weights, capfd, demo_module):
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        ((), 'no person boxes'),
-        (('--whole-image', '--boxes', 'x.json'), 'no person boxes: give one of'),
+        (('--whole-image', '--boxes', 'x.json'), 'person boxes come from one of'),
+        (('--det-config', 'D', '--det-checkpoint', 'V', '--whole-image'), 'person boxes come from one of'),
         (('--det-config', 'D'), '--det-config and --det-checkpoint go together'),
         (('--whole-image', '--batch-size', '0'), '--batch-size 0 must be at least 1'),
         (('--whole-image', '--smooth'), 'give --track with it'),
