@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class DistilledPoseEstimator(TopdownPoseEstimator):
-    """MMPose's ``TopdownPoseEstimator``, trained to draw the heatmaps of a larger network as well as those of the labels.
+    """Any top-down heatmap network, trained to agree with a larger one as well as with the labels.
 
-    The loss is ``(1 - weight) * loss_kpt + weight * loss_distill`` of "Fast Human Pose Estimation" (Zhang, Zhu, Ye;
-    CVPR 2019, arXiv:1811.05419), both by the head's own loss function, and the log shows the weighted terms. The
-    teacher also answers for joints that nobody labelled, so all joints count alike in ``loss_distill``.
+    It is MMPose's ``TopdownPoseEstimator`` with another loss, ``(1 - weight) * loss_kpt + weight * loss_distill``, that
+    of "Fast Human Pose Estimation" (Zhang, Zhu, Ye; CVPR 2019, arXiv:1811.05419). Both terms come from the head's own
+    loss function, and the log shows them weighted. The teacher also answers for joints that nobody labelled, so in
+    ``loss_distill`` all joints count alike.
 
     The teacher is read when the first loss is asked for and is no part of this module: checkpoints are those of the
     plain network and load with its config, which is the one for tests and export.
@@ -61,7 +62,7 @@ class DistilledPoseEstimator(TopdownPoseEstimator):
         teacher = MODELS.build(model)
         load_weights(teacher, checkpoint)
         make_ready(teacher, 'cpu')
-        return teacher.requires_grad_(False)
+        return teacher.eval().requires_grad_(False)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict:
         """The head's losses and ``loss_distill``.
@@ -91,5 +92,5 @@ class DistilledPoseEstimator(TopdownPoseEstimator):
             )
         losses = {name: (1 - self.weight) * value if 'loss' in name else value for name, value in losses.items()}
         everywhere = target.new_ones(target.shape[:2], dtype=torch.float32)
-        losses['loss_distill'] = self.weight * measure(heatmaps, target.float(), everywhere)
+        losses['loss_distill'] = self.weight * measure(heatmaps, target, everywhere)
         return losses
