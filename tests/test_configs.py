@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted(ROOT.glob('configs/*/**/td-*.py'))
 EVAL = [path for path in CONFIGS if path.parent.name == 'eval']  # other test data for the network of another config
 TRAINED = [path for path in CONFIGS if path not in EVAL]
-STUDY = [path for path in TRAINED if path.parent.name == 'lspet']  # networks of other configs, and MMPose's own
+# networks of other configs, and MMPose's own
+STUDY = [path for path in TRAINED if path.relative_to(ROOT).parts[1] == 'lspet']
 BEYOND = [path for path in TRAINED if path.parent.name == 'beyond_people']
 KEYPOINTS = dict(coco=17, mpii=16, toy=16, lspet=16, ap10k=17, wflw=98)
 DATA_SETS = dict(

@@ -1,4 +1,4 @@
-# The person detector for photographs that ships: Leeds Sports Pose Extended people and generated ones, started from the
+# A person detector for photographs: Leeds Sports Pose Extended people and generated ones, started from the
 # detector of generated people. The photographs are crops around one person, so mosaics of four make scenes of them, and
 # crops of these teach it people of all sizes, cut by the frame, and what is beside people.
 #   mmpose-lite toy-data data/toy_mix --train 1500 --seed 7

@@ -178,10 +178,16 @@ class GlobalSpatialWeighting(BaseModule):
 
 
 class LargeKernelAttention(BaseModule):
-    """LKA of VAN (Guo et al., 2022): ``x * pw(dw7_dilation3(dw5(x)))``, a receptive field of 23 pixels."""
+    """LKA of VAN (Guo et al., 2022): ``x * pw(dw7_dilation3(dw5(x)))``, a receptive field of 23 pixels.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: C.
+        std: Standard deviation of the initial weights; None is VAN's rule, sqrt(2 / fan_out).
+    """
+
+    def __init__(self, channels: int, std: float | None = None) -> None:
         super().__init__()
+        self.std = std
         self.conv0 = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.conv_spatial = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)
         self.conv1 = nn.Conv2d(channels, channels, 1)
@@ -191,15 +197,15 @@ class LargeKernelAttention(BaseModule):
         return x * self.conv1(self.conv_spatial(self.conv0(x)))
 
     def init_weights(self) -> None:
-        """Draw the weights by VAN's rule, normal(0, sqrt(2 / fan_out)).
+        """Draw the weights.
 
-        With Lite-HRNet's 0.001 three small convolutions multiply to an output of 1e-8, which the batch norm that
-        follows cannot rescale: its eps is larger.
+        By VAN's rule unless asked otherwise: with Lite-HRNet's 0.001 three small convolutions multiply to an output
+        of 1e-8, which the batch norm that follows cannot rescale: its eps is larger.
         """
         super().init_weights()
         for conv in (self.conv0, self.conv_spatial, self.conv1):
             fan_out = conv.out_channels // conv.groups * conv.kernel_size[0] * conv.kernel_size[1]
-            nn.init.normal_(conv.weight, std=(2 / fan_out) ** 0.5)
+            nn.init.normal_(conv.weight, std=(2 / fan_out) ** 0.5 if self.std is None else self.std)
             nn.init.zeros_(conv.bias)
 
 
@@ -213,15 +219,23 @@ class LargeKernelStem(Stem):
             (stride 2) and ``'half2_downsampled'`` (stride 4) in the expanded width, ``'half2_end'``. Without any it is
             Lite-HRNet's stem.
         norm_cfg: Norm of the convolutions.
+        lka_std: See :class:`LargeKernelAttention`.
     """
 
-    def __init__(self, in_channels: int, channels: int, lka_places: Sequence[str], norm_cfg: dict) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        lka_places: Sequence[str],
+        norm_cfg: dict,
+        lka_std: float | None = None,
+    ) -> None:
         super().__init__(in_channels, channels, channels, expand_ratio=1, norm_cfg=norm_cfg)
         for place in lka_places:
             _check_choice('lka_places', place, LKA_PLACES)
 
         def attention(place: str, width: int) -> nn.Module:
-            return LargeKernelAttention(width) if place in lka_places else nn.Identity()
+            return LargeKernelAttention(width, lka_std) if place in lka_places else nn.Identity()
 
         half = channels // 2
         self.lka_half1 = attention('half1', half)
@@ -361,6 +375,7 @@ class GreitHRNet(BaseBackbone):
         gsw_mask_style: Biases and norms of GSW's mask.
         gsw_context: ``'sum'`` or ``'mean'`` over the pixels, see :class:`GlobalSpatialWeighting`.
         lka_places: Number and places of the LKAs, see :class:`LargeKernelStem`. Ignored without ``lks``.
+        lka_std: Standard deviation of LKA's initial weights; None is VAN's rule.
         out_indices: Maps of the last fusion to return, 0 to 3 for strides 4, 8, 16 and 32, with ``(widths[0],
             widths[0], widths[1], widths[2])`` channels. The pose head reads (0,). Leave 0 in when training: the
             fusion runs from stride 32 up, and what lies above the smallest index gets no gradient.
@@ -395,6 +410,7 @@ class GreitHRNet(BaseBackbone):
         gsw_mask_style: str = 'plain',
         gsw_context: str = 'sum',
         lka_places: tuple[str, ...] = ('half1', 'half2_end'),
+        lka_std: float | None = None,
         out_indices: tuple[int, ...] = (0,),
         frozen_stages: int = -1,
         norm_cfg: dict | None = None,
@@ -448,7 +464,7 @@ class GreitHRNet(BaseBackbone):
                 nn.ReLU(inplace=True),
             )
 
-        self.stem = LargeKernelStem(in_channels, stem_channels, lka_places if lks else (), norm_cfg)
+        self.stem = LargeKernelStem(in_channels, stem_channels, lka_places if lks else (), norm_cfg, lka_std)
         previous = (stem_channels,)
         for index, modules in enumerate(num_modules):
             channels = tuple(widths[: index + 2])

@@ -535,6 +535,14 @@ def test_initialization(lks):
     assert sum(isinstance(m, nn.Conv2d) for m in lka) == (6 if lks else 0)
 
 
+def test_lka_with_the_standard_deviation_of_the_rest():
+    model = GreitHRNet(lka_std=0.001)
+    model.init_weights()
+    for lka in (model.stem.lka_half1, model.stem.lka_half2_end):
+        for conv in (lka.conv0, lka.conv_spatial, lka.conv1):
+            assert conv.weight.std().item() == pytest.approx(0.001, rel=0.3)
+
+
 def test_stem_passes_a_signal_after_initialization():
     model = GreitHRNet()
     model.init_weights()
