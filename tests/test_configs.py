@@ -21,7 +21,8 @@ from mmpose.registry import DATASETS, MODELS
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIGS = sorted(ROOT.glob('configs/*/**/td-*.py'))
+# those of the weights that ship mix data sets: tests/test_photographs.py
+CONFIGS = sorted(path for path in ROOT.glob('configs/*/**/td-*.py') if path.parent.name != 'photographs')
 EVAL = [path for path in CONFIGS if path.parent.name == 'eval']  # other test data for the network of another config
 TRAINED = [path for path in CONFIGS if path not in EVAL]
 # networks of other configs, and MMPose's own

@@ -1,6 +1,6 @@
-# The person detector for photographs that ships: the other config's, taught portraits too, which are rare in photographs
-# of sports. Behind that one,
-#   python tools/portraits.py --data /data/lspet --out data/portraits
+# The person detector for photographs that ships: the other config's, taught what photographs of sports lack: portraits,
+# and pictures of things (a dozen photographs that come with scikit-image and scikit-learn). Behind that one,
+#   python tools/portraits.py --data /data/lspet --no-people THINGS --out data/portraits
 #   LSPET_ROOT=/data/lspet TOY_ROOT=data/toy_mix PORTRAITS_ROOT=data/portraits mim train mmdet \
 #       configs/photographs/rtmdet-nano_1xb16-4e_lspet-portraits-toy-320x320.py --amp --cfg-options \
 #       optim_wrapper.dtype=bfloat16 load_from=FIRST/epoch_12.pth
@@ -14,7 +14,7 @@ portrait_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomResize', scale=_base_.size, ratio_range=(0.5, 1.2), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=_base_.size),
+    dict(type='RandomCrop', crop_size=_base_.size, allow_negative_crop=True),
     dict(type='YOLOXHSVRandomAug'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=_base_.size, pad_val=dict(img=(114, 114, 114))),
