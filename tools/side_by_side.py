@@ -157,7 +157,7 @@ class Pool:
             executor.shutdown(wait=False, cancel_futures=True)
             for process in list(self.processes):
                 with suppress(ProcessLookupError):
-                    pass
+                    os.killpg(process.pid, signal.SIGTERM)
         return failures
 
     def _train_and_test(self, run: Run, source: Future | None) -> dict:

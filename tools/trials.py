@@ -209,10 +209,12 @@ def main() -> int:
         files = (f'model.teacher.config={config}', f'model.teacher.checkpoint={checkpoint}')
         taught = replace(DISTILLED, training=DISTILLED.training + files)
         trials = [taught if trial is DISTILLED else trial for trial in trials]
-    elif DISTILLED in trials:
-        trials.remove(DISTILLED)
-        heading += ['', f'{DISTILLED.name} is left out: it wants --teacher CONFIG CHECKPOINT.']
     runs = plan(trials, args.out, args.size, args.epochs, args.seeds, args.cfg_options)
+    untaught = [key for key, run in runs.items() if key[0] == DISTILLED.name and not (args.teacher or run.scores())]
+    for key in untaught:
+        del runs[key]
+    if untaught:
+        heading += ['', f'{DISTILLED.name} is left out: it wants --teacher CONFIG CHECKPOINT.']
 
     def results() -> tuple[list[dict], str]:
         rows = compare_all(trials, runs)

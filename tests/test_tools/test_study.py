@@ -42,6 +42,7 @@ def setting(tmp_path, monkeypatch, toy_root) -> tuple[Path, list[str]]:
     (tmp_path / 'fake' / 'mim' / '__main__.py').write_text(MIM)
     for name in ('MPII_ROOT', 'STUDY_SIZE', 'STUDY_EPOCHS', 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'STUDY_TEST'):
         monkeypatch.setenv(name, os.environ.get(name, ''))
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
     monkeypatch.setenv('PYTHONPATH', str(tmp_path / 'fake'))
     previous = signal.getsignal(signal.SIGTERM)
     line = ['study.py', '--data', str(toy_root), '--protocol', 'cpu', '--epochs', '2', '--out', str(tmp_path / 'out')]
@@ -110,7 +111,7 @@ def test_trainings_end_with_the_command(setting):
             time.sleep(0.05)
         training = int(pid.read_text())
         process.terminate()
-        assert process.wait() == 143
+        assert process.wait(timeout=60) == 143
         with pytest.raises(ProcessLookupError):
             os.kill(training, 0)
     finally:

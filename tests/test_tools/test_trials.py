@@ -169,6 +169,9 @@ def test_distillation_wants_a_teacher(monkeypatch, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert 'lgm-pose-distilled is left out: it wants --teacher CONFIG CHECKPOINT' in printed
     assert 'lgm-pose-distilled_' not in printed
+    write(tmp_path / 'lgm-pose-distilled_128x128_40e_seed1' / 'scores.json', json.dumps(scores(50, 5)))
+    assert trials.main() == 0  # what is finished needs no teacher
+    assert 'lgm-pose-distilled: a teacher' in capsys.readouterr().out
     files = [tmp_path / name for name in ('teacher.py', 'teacher.pth')]
     monkeypatch.setattr(sys, 'argv', [*sys.argv, '--teacher', *map(str, files)])
     with pytest.raises(SystemExit):
