@@ -9,11 +9,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.10; do \
     done; true),python3)
 BIN := .venv/bin
 OUT := demo_out
-# of Rear Admiral Grace Hopper, by the United States Navy: in the public domain, and in every matplotlib
-PHOTO = $$(python -c 'import matplotlib; print(matplotlib.get_data_path())')/sample_data/grace_hopper.jpg
 POSE := configs/lgm_pose/td-hm_lgm-pose_1xb32-6e_toy-128x128.py
-DETECTOR := configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py
-DETECTOR_WEIGHTS := mmpose_lite/weights/rtmdet-nano_toy-people.safetensors
 
 # waiting threads sleep instead of spinning: ten times faster as soon as anything else runs on a small machine
 export OMP_WAIT_POLICY := PASSIVE
@@ -25,24 +21,23 @@ setup:
 # upstream's notice about setuptools would be all a newcomer reads
 demo: export PYTHONWARNINGS := ignore:pkg_resources is deprecated:UserWarning
 demo: setup
-	@echo "[demo] 1/5 a photograph, with the weights that ship"
-	python demo/topdown_demo.py $(PHOTO) --out-dir $(OUT)/photo
-	@echo "[demo] 2/5 drawing generated people"
+	@echo "[demo] 1/5 drawing generated people"
 	mmpose-lite toy-data $(OUT)/people --train 800 --val 100
 	mmpose-lite toy-data $(OUT)/scene --train 0 --val 6 --seed 11
 	mmpose-lite toy-video $(OUT)/walk.mp4 --people 2 --seed 3
+	@echo "[demo] 2/5 the networks that ship, on some of them; on your photograph: python demo/topdown_demo.py PHOTO"
+	python demo/topdown_demo.py $(OUT)/scene/images --out-dir $(OUT)/shipped
 	@echo "[demo] 3/5 training LGM-Pose on them: about 5 minutes on 2 cores"
 	MPII_ROOT=$(OUT)/people mim train mmpose $(POSE) --work-dir $(OUT)/train --resume
 	@echo "[demo] 4/5 testing it"
 	MPII_ROOT=$(OUT)/people mim test mmpose $(POSE) --checkpoint $$(cat $(OUT)/train/last_checkpoint) \
 	    --work-dir $(OUT)/test 2>&1 | tee $(OUT)/test.log
-	@echo "[demo] 5/5 people found by a detector, skeletons by the network just trained"
+	@echo "[demo] 5/5 people found by the detector that ships, skeletons by the network just trained"
 	python demo/topdown_demo.py $(OUT)/scene/images $(OUT)/walk.mp4 --track --smooth --pose-config $(POSE) \
 	    --pose-checkpoint $$(cat $(OUT)/train/last_checkpoint) \
-	    --det-config $(DETECTOR) --det-checkpoint $(DETECTOR_WEIGHTS) --bbox-thr 0.6 --out-dir $(OUT)/poses
+	    --bbox-thr 0.6 --out-dir $(OUT)/poses
 	@echo
-	@echo "Done. Look at the photograph in $(OUT)/photo, and at the pictures and the video in $(OUT)/poses;" \
-	    "the poses in pixels are in the .json and .jsonl beside."
+	@echo "Done. Look at the pictures and the video in $(OUT)/poses; the poses in pixels are in the .json and .jsonl beside."
 	@echo "Score on 100 unseen pictures of generated people, by mim test: PCKh@0.5 in percent," \
 	    "$$(grep -o ' PCK: [0-9.]*' $(OUT)/test.log | tail -n 1)"
 

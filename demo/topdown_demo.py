@@ -70,7 +70,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     boxes.add_argument('--det-checkpoint', metavar='V', help="the detector's weights")
     boxes.add_argument('--boxes', metavar='FILE', help='COCO results: [{image_id, bbox: [x, y, w, h], score}, ...]')
     boxes.add_argument('--whole-image', action='store_true', help='one box around the whole image')
-    boxes.add_argument('--bbox-thr', type=float, default=0.3, metavar='T', help='lowest score (default: %(default)s)')
+    boxes.add_argument('--bbox-thr', type=float, default=0.35, metavar='T', help='lowest score (default: %(default)s)')
     boxes.add_argument('--nms-thr', type=float, default=0.5, metavar='T', help='overlap for NMS (default: %(default)s)')
     boxes.add_argument('--det-category', type=int, default=0, metavar='I', help="the detector's person class")
     boxes.add_argument('--det-every', type=int, default=1, metavar='N', help='boxes from every Nth frame of a video')
@@ -84,7 +84,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     output.add_argument('--resume', action='store_true', help='skip finished inputs, go on with unfinished videos')
     output.add_argument('--no-draw', action='store_true', help='poses only')
     output.add_argument('--no-boxes', action='store_true', help='draw no boxes, scores and ids')
-    output.add_argument('--kpt-thr', type=float, default=0.3, metavar='T', help='lowest score drawn')
+    output.add_argument('--kpt-thr', type=float, default=0.2, metavar='T', help='lowest score drawn')
     output.add_argument('--show', action='store_true', help='show pictures in a window too; q stops')
     args = parser.parse_args(argv)
     if args.backend == 'torch':

@@ -34,5 +34,5 @@ def describe() -> str:
     lines += ['', 'Mends of the stack']
     lines += [f'  {mend.name:22} {"applied" if mend.applied else "not needed"}: {mend.reason}' for mend in MENDS]
     lines += ['', "Networks in MMPose's registry"]
-    lines += [f'  {name:14} {text}' for name, text in registered_networks().items()]
+    lines += [f'  {name:22} {text}' for name, text in registered_networks().items()]
     return '\n'.join(lines)
