@@ -42,11 +42,11 @@ def save_random(config: Path, scope: str, path: Path) -> Path:
 
 
 def test_help():
-    """Groups of options, and three examples."""
+    """Groups of options, and four examples."""
     shown = run('--help')
     assert shown.returncode == 0
     assert [name in shown.stdout for name in ('pose network:', 'person boxes', 'videos:', 'output:')] == [True] * 4
-    assert shown.stdout.partition('examples:')[2].count('topdown_demo.py') == 3
+    assert shown.stdout.partition('examples:')[2].count('topdown_demo.py') == 4
 
 
 def test_pictures_with_a_detector(tmp_path, toy_root):

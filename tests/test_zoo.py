@@ -153,7 +153,7 @@ def test_json(small_zoo, capsys):
 
 def test_json_without_the_table_is_refused(capsys):
     assert main(['info', '--json']) == 1
-    assert 'add --zoo' in capsys.readouterr().err
+    assert 'for the tables of --zoo and --weights: add one of them' in capsys.readouterr().err
 
 
 def test_rows_without_printed_flops_are_blank():

@@ -334,12 +334,20 @@ def test_no_display(demo, photos, monkeypatch, capfd):
     assert 'there is no display for --show: leave it out' in capfd.readouterr().err
 
 
+set_handler = signal.signal  # which the fixture `demo` replaces
+
+
 def start(weights: Path, *args, **environment) -> subprocess.Popen:
     """The demo in a process of its own."""
     command = [sys.executable, ROOT / 'demo/topdown_demo.py', '--pose-config', POSE_CONFIG, '--pose-checkpoint']
     command += [weights, '--whole-image', *args]
     environment = dict(os.environ, OMP_NUM_THREADS='1', **environment)
-    return subprocess.Popen([str(c) for c in command], env=environment, stderr=subprocess.PIPE, text=True)
+
+    def listen():  # a shell's background job ignores Ctrl-C, and so do its children
+        set_handler(signal.SIGINT, signal.default_int_handler)
+
+    command = [str(part) for part in command]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
 
 
 def test_ctrl_c(tmp_path, weights, demo):
