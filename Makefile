@@ -35,7 +35,7 @@ demo: setup
 	@echo "[demo] 5/5 people found by the detector that ships, skeletons by the network just trained"
 	python demo/topdown_demo.py $(OUT)/scene/images $(OUT)/walk.mp4 --track --smooth --pose-config $(POSE) \
 	    --pose-checkpoint $$(cat $(OUT)/train/last_checkpoint) \
-	    --bbox-thr 0.6 --out-dir $(OUT)/poses
+	    --out-dir $(OUT)/poses
 	@echo
 	@echo "Done. Look at the pictures and the video in $(OUT)/poses; the poses in pixels are in the .json and .jsonl beside."
 	@echo "Score on 100 unseen pictures of generated people, by mim test: PCKh@0.5 in percent," \
