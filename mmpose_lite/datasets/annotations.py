@@ -150,6 +150,7 @@ def _check_head_boxes(path: Path, num_people: int, found: Findings) -> None:
         return
     try:
         boxes = loadmat(path)['headboxes_src'].astype(float).reshape(2, 2, -1)  # corner, axis, person
+    # the last one: what scipy raises on MATLAB 7.3 files
     except (MatReadError, KeyError, TypeError, ValueError, OSError, NotImplementedError) as error:
         found['head_box'].append(f'{path}: not the head boxes of MPII: {error!r}')
         return
