@@ -1,7 +1,7 @@
 """Train networks alike on the same people, test them, and put them in one table beside what the papers claim.
 
     python tools/study.py --data /path/to/lspet                           GPU protocol: 15 networks, 256x256, 140 epochs
-    python tools/study.py --data /path/to/lspet --protocol cpu --jobs 2   7 networks, 128x128, 40 epochs, bfloat16
+    python tools/study.py --data /path/to/lspet --protocol cpu --jobs 2   7 networks, 128x128, 40 epochs
     python tools/study.py --protocol cpu --report                         the table of what is finished
 
 Each network is trained by `mim train mmpose configs/lspet/...` and tested by `mim test` with flip test. The same
@@ -12,10 +12,20 @@ OUT/results.json and OUT/results.md are written anew after each network. One tha
 import argparse
 import sys
 
-from side_by_side import FAST, NETWORKS, Run, add_arguments, carry_out, described, folder, prepare, unfinished
+from side_by_side import (
+    NETWORKS,
+    Run,
+    add_arguments,
+    carry_out,
+    described,
+    fast_options,
+    folder,
+    prepare,
+    unfinished,
+)
 
 PROTOCOLS = dict(
-    gpu=dict(size=256, epochs=140, networks=list(NETWORKS), training=()),
+    gpu=dict(size=256, epochs=140, networks=list(NETWORKS)),
     cpu=dict(
         size=128,
         epochs=40,
@@ -23,7 +33,6 @@ PROTOCOLS = dict(
             *('lgm-pose', 'lite-hrnet-18', 'greit-hrnet-18', 'mobilenetv2'),
             *('lite-hrnet-30', 'greit-hrnet-30', 'hevitpose-t'),
         ],
-        training=FAST,
     ),
 )
 # network, the peer it is compared with, and the difference that its paper prints (MPII val, PCKh@0.5)
@@ -66,17 +75,18 @@ def main() -> int:
     protocol = PROTOCOLS[args.protocol]
     size, epochs = protocol['size'], protocol['epochs'] if args.epochs is None else args.epochs
     prepare(parser, args, size, epochs)
+    training = fast_options()
     runs = {
         name: Run(
             NETWORKS[name],
             folder(args.out, name, size, epochs, seed=0),
             epochs,
             options=tuple(args.cfg_options),
-            training=protocol['training'],
+            training=training,
         )
         for name in args.networks or protocol['networks']
     }
-    heading = described(size, epochs, [0], args.cfg_options, protocol['training'])
+    heading = described(size, epochs, [0], args.cfg_options, training)
 
     def results() -> tuple[dict, str]:
         finished = {name: scores for name, run in runs.items() if (scores := run.scores())}

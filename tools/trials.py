@@ -16,13 +16,13 @@ from pathlib import Path
 from statistics import mean
 
 from side_by_side import (
-    FAST,
     NETWORKS,
     ROOT,
     Run,
     add_arguments,
     carry_out,
     described,
+    fast_options,
     folder,
     prepare,
     unfinished,
@@ -149,7 +149,7 @@ def table(rows: list[dict]) -> str:
 
 def plan(trials: list[Trial], out: Path, size: int, epochs: int, seeds: list[int], options: list[str]) -> dict:
     """The runs by (name, seed), in their order: a network before the first trial that is compared with it."""
-    runs = {}
+    runs, fast = {}, fast_options()
     for trial in trials:
         for name, own in ((trial.baseline, None), (trial.name, trial)):
             for seed in seeds:
@@ -161,7 +161,7 @@ def plan(trials: list[Trial], out: Path, size: int, epochs: int, seeds: list[int
                         folder(out, name, size, epochs, seed),
                         epochs,
                         options=(*(own.options if own else ()), *options),
-                        training=(f'randomness.seed={seed}', *FAST, *(own.training if own else ())),
+                        training=(f'randomness.seed={seed}', *fast, *(own.training if own else ())),
                         source=None if trained else runs[trial.baseline, seed],
                     ),
                 )
@@ -200,7 +200,7 @@ def main() -> int:
     args = parser.parse_args()
     prepare(parser, args, args.size, args.epochs)
     trials = [trial for trial in TRIALS if args.only is None or trial.name in args.only]
-    heading = [described(args.size, args.epochs, args.seeds, args.cfg_options, FAST)]
+    heading = [described(args.size, args.epochs, args.seeds, args.cfg_options, fast_options())]
     if args.teacher:
         for path in args.teacher:
             if not path.is_file():

@@ -40,6 +40,19 @@ def _new_seeded(kind: type[Dataset]) -> Dataset:
     return kind.__new__(kind)
 
 
+def seed_samples(dataset: Dataset, seed: int) -> torch.Tensor:
+    """Make what the transforms of each sample draw a matter of (seed, epoch, index) alone.
+
+    Returns:
+        The epoch, to be filled in before each one; workers that are forked afterwards see it change.
+    """
+    if not hasattr(dataset, '_epoch'):
+        dataset.__class__ = _seeded_class(type(dataset))
+    dataset._seed = seed
+    dataset._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+    return dataset._epoch
+
+
 @HOOKS.register_module()
 class ProgressSeedHook(Hook):
     """Seed every random generator from the run's seed and the progress of the training.
@@ -63,11 +76,7 @@ class ProgressSeedHook(Hook):
         sampler = getattr(loader.batch_sampler, 'sampler', None)
         if hasattr(sampler, 'seed'):
             sampler.seed = shared[0]  # where the config has no seed, a resumed run took it from the checkpoint after
-        dataset = loader.dataset  # the sampler was built
-        if not hasattr(dataset, '_epoch'):
-            dataset.__class__ = _seeded_class(type(dataset))
-        dataset._seed = shared[0]
-        self._epoch = dataset._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers see it change
+        self._epoch = seed_samples(loader.dataset, shared[0])  # the sampler was built
 
     def before_train_epoch(self, runner) -> None:
         """Tell the dataset, in all workers, which epoch it is."""

@@ -43,6 +43,7 @@ def setting(tmp_path, monkeypatch, toy_root) -> tuple[Path, list[str]]:
     for name in ('MPII_ROOT', 'STUDY_SIZE', 'STUDY_EPOCHS', 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'STUDY_TEST'):
         monkeypatch.setenv(name, os.environ.get(name, ''))
     monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    monkeypatch.setattr(side_by_side, 'computes_in_bfloat16', lambda: True)
     monkeypatch.setenv('PYTHONPATH', str(tmp_path / 'fake'))
     previous = signal.getsignal(signal.SIGTERM)
     line = ['study.py', '--data', str(toy_root), '--protocol', 'cpu', '--epochs', '2', '--out', str(tmp_path / 'out')]
@@ -86,6 +87,16 @@ def test_trains_side_by_side_names_what_fails_and_goes_on_from_there(setting, mo
     capfd.readouterr()
     assert study.main() == 0
     assert capfd.readouterr().out.strip() == (out / 'results.md').read_text().strip()
+
+
+@pytest.mark.parametrize('native', [True, False])
+def test_bfloat16_where_the_machine_computes_in_it(monkeypatch, native):
+    monkeypatch.setattr(side_by_side, 'computes_in_bfloat16', lambda: native)
+    training = side_by_side.fast_options()
+    assert ('optim_wrapper.dtype=bfloat16' in training) == native
+    assert 'default_hooks.channels_last.type=ChannelsLastHook' in training
+    words = side_by_side.described(128, 2, [0], [], training)
+    assert f'trained in {"bfloat16" if native else "float32"} with channels last' in words
 
 
 def test_a_folder_in_use_is_left_alone(setting, monkeypatch, capfd):

@@ -17,6 +17,7 @@ from mmpose.registry import DATASETS, MODELS
 from mmpose_lite.checkpoint import load_from_local
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / 'tools'))
+import side_by_side
 import trials
 from side_by_side import read_config, write
 
@@ -28,6 +29,7 @@ def runs(toy_root, tmp_path, monkeypatch) -> dict:
     monkeypatch.setenv('MPII_ROOT', str(toy_root))
     monkeypatch.setenv('STUDY_SIZE', '128')
     monkeypatch.setenv('STUDY_EPOCHS', '2')
+    monkeypatch.setattr(side_by_side, 'computes_in_bfloat16', lambda: True)
     return trials.plan(list(trials.TRIALS), tmp_path, 128, 2, [0, 1], [])
 
 
