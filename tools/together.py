@@ -213,15 +213,14 @@ class Trainee:
 
     def step(self, inputs: Tensor, labels: dict[str, Tensor]) -> Callable[[], None]:
         """Train on a batch. On a GPU this returns at once; what it returns waits for the end."""
-        if not self.stream:
-            self._place(inputs, labels)
-            self._step()
-        else:
+        if self.stream:
             self.stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self.stream):
-                self._place(inputs, labels)
-                self.graph.replay()
         with torch.cuda.stream(self.stream) if self.stream else nullcontext():
+            self._place(inputs, labels)
+            if self.graph:
+                self.graph.replay()
+            else:
+                self._step()
             if self.ema:
                 self.ema.update_parameters(self.model)
             return self.stream.record_event().synchronize if self.stream else lambda: None
@@ -376,7 +375,8 @@ class Together:
         MMLogger.get_current_instance().setLevel('WARNING')
         with ExitStack() as locks:
             free = [run for run in runs if run.scores() is None and self._lock(run, locks)]
-            self._train([run for run in free if run.source is None and not run.checkpoint.is_file()])
+            if untrained := [run for run in free if run.source is None and not run.checkpoint.is_file()]:
+                self._train(untrained)
             for run in free:
                 try:
                     if run.checkpoint.is_file():
@@ -447,7 +447,7 @@ class Together:
 
 def _workers(groups: int) -> int:
     """Processes that load data, for each group."""
-    return max(1, (os.cpu_count() or 1) // max(1, groups))
+    return max(1, (os.cpu_count() or 1) // groups)
 
 
 def _take_turns(trainings: list[Iterator[None]]) -> None:

@@ -16,7 +16,7 @@ param_scheduler = [
          convert_to_iter_based=True),
 ]
 custom_hooks = _base_.custom_hooks + [
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, gamma=200, update_buffers=True, priority=49)]
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, update_buffers=True, priority=49)]
 
 codec = dict(type='MSRAHeatmap', input_size=(128, 128), heatmap_size=(32, 32), sigma=1)
 model = dict(backbone=dict(img_size=(128, 128)), head=dict(out_channels=16, decoder=codec))
