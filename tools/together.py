@@ -424,7 +424,8 @@ class Together:
                 self._failed(run, error)
         groups = [group for group in groups.values() if group.trainees]
         print(f'{len(runs)} networks to train, {len(groups)} kinds of batches, {workers} workers each', flush=True)
-        _take_turns([group.train(self._failed) for group in groups])
+        turns = max((len(group.loader) * len(group.epochs) for group in groups), default=0)
+        _take_turns([group.train(self._failed) for group in groups], turns)
 
     def _test(self, run: Run) -> dict[str, float]:
         config = read_config(run)
@@ -450,13 +451,16 @@ def _workers(groups: int) -> int:
     return max(1, (os.cpu_count() or 1) // groups)
 
 
-def _take_turns(trainings: list[Iterator[None]]) -> None:
-    start, turns = time.monotonic(), 0
-    while trainings:
+def _take_turns(trainings: list[Iterator[None]], turns: int) -> None:
+    """Advance all trainings by a batch at a time, and say how long the turns that are needed will take."""
+    start = None
+    for turn in range(turns + 1):  # in the last one they notice that they are at their end
         trainings = [training for training in trainings if next(training, StopIteration) is not StopIteration]
-        turns += 1
-        if turns % 100 == 0:
-            print(f'{turns} iterations in {time.monotonic() - start:.0f} s', flush=True)
+        if start is None:
+            start = time.monotonic()  # the first turn is for getting ready
+        elif turn % 50 == 0:
+            spent = time.monotonic() - start
+            print(f'{turn} of {turns} batches, {spent * (turns / turn - 1):.0f} s to go', flush=True)
 
 
 def main() -> int:
