@@ -73,8 +73,13 @@ class Run:
         """The last one."""
         return self.source.checkpoint if self.source else self.work_dir / f'epoch_{self.epochs}.pth'
 
+    @property
+    def precision(self) -> str:
+        """What it is trained in."""
+        return 'bfloat16' if set(BFLOAT16) <= set((self.source or self).training) else 'float32'
+
     def scores(self) -> dict | None:
-        """Scores in percent, ``parameters`` and ``macs``; None if it is not finished."""
+        """Scores in percent, ``parameters``, ``macs`` and ``precision``; None if it is not finished."""
         path = self.work_dir / 'scores.json'
         return json.loads(path.read_text()) if path.is_file() else None
 
@@ -99,12 +104,16 @@ def folder(out: Path, name: str, size: int, epochs: int, seed: int) -> Path:
     return out.resolve() / f'{name}_{size}x{size}_{epochs}e_seed{seed}'
 
 
-def described(size: int, epochs: int, seeds: list[int], options: list[str], training: tuple[str, ...]) -> str:
-    """The protocol in words."""
-    text = f'{size}x{size}, {epochs} epochs, batch 32, Adam 1e-3 with cosine, seed {" and ".join(map(str, seeds))}'
-    kind = 'bfloat16' if set(BFLOAT16) <= set(training) else 'float32'
-    fast = f'trained in {kind} with channels last and fused Adam, tested in float32'
-    return f'Protocol: {text}, {fast}, flip test{"".join(f", {option}" for option in options)}.'
+def described(size: int, epochs: int, seeds: list[int], options: list[str], runs: Iterable[Run]) -> str:
+    """The protocol in words; runs that other machines finished may have been trained in another precision."""
+    runs = list(runs)
+    finished = [scores['precision'] for run in runs if (scores := run.scores())]
+    precisions = ' and '.join(sorted(set(finished or [run.precision for run in runs])))
+    return (
+        f'Protocol: {size}x{size}, {epochs} epochs, batch 32, Adam 1e-3 with cosine, '
+        f'seed {" and ".join(map(str, seeds))}, trained in {precisions} with channels last and fused Adam, '
+        f'tested in float32, flip test{"".join(f", {option}" for option in options)}.'
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
@@ -226,7 +235,7 @@ def read_config(run: Run, training: bool = False):
 
 
 def finish(run: Run, scores: dict) -> None:
-    """Write down what a run scored, and its cost by this package's counters."""
+    """Write down what a run scored, what it was trained in, and its cost by this package's counters."""
     from mmengine.logging import MMLogger
     from mmengine.registry import init_default_scope
     from mmpose.registry import MODELS
@@ -239,7 +248,7 @@ def finish(run: Run, scores: dict) -> None:
     model = MODELS.build(read_config(run).model).eval()
     size = int(os.environ['STUDY_SIZE'])
     costs = dict(parameters=count_parameters(model), macs=count(model, (3, size, size), 'macs'))
-    write(run.work_dir / 'scores.json', json.dumps(dict(scores, **costs), indent=2))
+    write(run.work_dir / 'scores.json', json.dumps(dict(scores, **costs, precision=run.precision), indent=2))
     print(f'{run.work_dir.name}: PCKh@0.5 {scores["PCK"]:.2f}, @0.1 {scores["PCK@0.1"]:.2f}', flush=True)
 
 

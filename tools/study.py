@@ -86,10 +86,10 @@ def main() -> int:
         )
         for name in args.networks or protocol['networks']
     }
-    heading = described(size, epochs, [0], args.cfg_options, training)
 
     def results() -> tuple[dict, str]:
         finished = {name: scores for name, run in runs.items() if (scores := run.scores())}
+        heading = described(size, epochs, [0], args.cfg_options, runs.values())
         text = '\n'.join([heading, '', table(finished), *unfinished(runs.values())])
         return finished, f'{text}\n'
 

@@ -200,7 +200,7 @@ def main() -> int:
     args = parser.parse_args()
     prepare(parser, args, args.size, args.epochs)
     trials = [trial for trial in TRIALS if args.only is None or trial.name in args.only]
-    heading = [described(args.size, args.epochs, args.seeds, args.cfg_options, fast_options())]
+    remark = []
     if args.teacher:
         for path in args.teacher:
             if not path.is_file():
@@ -214,11 +214,12 @@ def main() -> int:
     for key in untaught:
         del runs[key]
     if untaught:
-        heading += ['', f'{DISTILLED.name} is left out: it wants --teacher CONFIG CHECKPOINT.']
+        remark = ['', f'{DISTILLED.name} is left out: it wants --teacher CONFIG CHECKPOINT.']
 
     def results() -> tuple[list[dict], str]:
         rows = compare_all(trials, runs)
-        return rows, '\n'.join([*heading, '', table(rows), *unfinished(runs.values()), ''])
+        heading = described(args.size, args.epochs, args.seeds, args.cfg_options, runs.values())
+        return rows, '\n'.join([heading, *remark, '', table(rows), *unfinished(runs.values()), ''])
 
     return carry_out(args, list(runs.values()), results)
 

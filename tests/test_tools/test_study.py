@@ -90,13 +90,20 @@ def test_trains_side_by_side_names_what_fails_and_goes_on_from_there(setting, mo
 
 
 @pytest.mark.parametrize('native', [True, False])
-def test_bfloat16_where_the_machine_computes_in_it(monkeypatch, native):
+def test_bfloat16_where_the_machine_computes_in_it(tmp_path, monkeypatch, native):
     monkeypatch.setattr(side_by_side, 'computes_in_bfloat16', lambda: native)
     training = side_by_side.fast_options()
     assert ('optim_wrapper.dtype=bfloat16' in training) == native
     assert 'default_hooks.channels_last.type=ChannelsLastHook' in training
-    words = side_by_side.described(128, 2, [0], [], training)
-    assert f'trained in {"bfloat16" if native else "float32"} with channels last' in words
+    run = side_by_side.Run(Path('config.py'), tmp_path / 'here', 2, training=training)
+    other = side_by_side.Run(Path('config.py'), tmp_path / 'elsewhere', 2, training=side_by_side.BFLOAT16)
+    kind = 'bfloat16' if native else 'float32'
+    assert f'trained in {kind} with channels last' in side_by_side.described(128, 2, [0], [], [run])
+    side_by_side.write(other.work_dir / 'scores.json', json.dumps(dict(precision=other.precision)))
+    assert 'trained in bfloat16 with' in side_by_side.described(128, 2, [0], [], [run, other])  # no other is finished
+    side_by_side.write(run.work_dir / 'scores.json', json.dumps(dict(precision=run.precision)))
+    words = side_by_side.described(128, 2, [0], [], [run, other])
+    assert f'trained in bfloat16{"" if native else " and float32"} with' in words
 
 
 def test_a_folder_in_use_is_left_alone(setting, monkeypatch, capfd):

@@ -135,7 +135,7 @@ def test_verdict(differences, words):
 
 
 def scores(pck: float, fine: float) -> dict:
-    return {'PCK': pck, 'PCK@0.1': fine, 'parameters': 1_050_000, 'macs': 2.1e8}
+    return {'PCK': pck, 'PCK@0.1': fine, 'parameters': 1_050_000, 'macs': 2.1e8, 'precision': 'float32'}
 
 
 def test_rows_compare_seed_by_seed(runs):
