@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = {path.stem.split('_')[1]: path for path in sorted(ROOT.glob('configs/lspet/td-*.py'))}
@@ -207,10 +208,7 @@ class Pool:
         command += ['--work-dir', work_dir, *arguments, *(['--cfg-options', *options] if options else [])]
         output = run.work_dir / 'output.txt'
         with output.open('a') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f'{run.work_dir.name} is being trained or tested by another process') from None
+            claim(run, file)
             print(f'{verb} {run.work_dir.name}: output in {output}', flush=True)
             process = subprocess.Popen(
                 [str(part) for part in command], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
@@ -220,6 +218,18 @@ class Pool:
         self.processes.remove(process)
         if code:
             raise RunError(f'{run.work_dir.name} failed to {verb}, see {output}; the same command goes on from there')
+
+
+def claim(run: Run, file: TextIO) -> None:
+    """Lock a file of the run's folder, so that no other process trains into it.
+
+    Raises:
+        RunError: If another one does.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f'{run.work_dir.name} is being trained or tested by another process') from None
 
 
 def read_config(run: Run, training: bool = False):

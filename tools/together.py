@@ -14,7 +14,6 @@ not full is left out. The same command goes on after a stop, from states that ar
 
 import argparse
 import copy
-import fcntl
 import json
 import os
 import sys
@@ -37,7 +36,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmengine.utils.dl_utils import set_multi_processing
 from mmpose.registry import MODELS, PARAM_SCHEDULERS
 from mmpose.structures import PoseDataSample
-from side_by_side import Run, RunError, finish, read_config, write
+from side_by_side import Run, RunError, claim, finish, read_config, write
 from torch import Tensor, nn
 
 import mmpose_lite  # noqa: F401
@@ -374,7 +373,7 @@ class Together:
         init_default_scope('mmpose')
         MMLogger.get_current_instance().setLevel('WARNING')
         with ExitStack() as locks:
-            free = [run for run in runs if run.scores() is None and self._lock(run, locks)]
+            free = [run for run in runs if run.scores() is None and self._claim(run, locks)]
             if untrained := [run for run in free if run.source is None and not run.checkpoint.is_file()]:
                 self._train(untrained)
             for run in free:
@@ -383,27 +382,27 @@ class Together:
                         self.finish(run, self._test(run))
                         report()
                     elif run.source:
-                        raise RunError(f'it needs {run.source.work_dir.name}, which failed')
+                        raise RunError(f'{run.work_dir.name} needs {run.source.work_dir.name}, which failed')
                 except Exception as error:
                     self._failed(run, error)
         return self.failures
 
-    def _lock(self, run: Run, locks: ExitStack) -> bool:
+    def _claim(self, run: Run, locks: ExitStack) -> bool:
         run.work_dir.mkdir(parents=True, exist_ok=True)
-        file = locks.enter_context((run.work_dir / 'output.txt').open('a'))
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._failed(run, RunError('it is being trained or tested by another process'))
+            claim(run, locks.enter_context((run.work_dir / 'output.txt').open('a')))
+        except RunError as error:
+            self._failed(run, error)
             return False
         return True
 
     def _failed(self, run: Run, error: Exception) -> None:
-        self.failures.append(f'{run.work_dir.name}: {error}'.splitlines()[0])
-        print(f'failed: {self.failures[-1]}', file=sys.stderr, flush=True)
         if not isinstance(error, RunError):
             with (run.work_dir / 'output.txt').open('a') as file:
                 traceback.print_exception(error, file=file)
+            error = f'{run.work_dir.name}: {error}'.splitlines()[0]
+        self.failures.append(str(error))
+        print(f'failed: {error}', file=sys.stderr, flush=True)
 
     def _train(self, runs: list[Run]) -> None:
         configs = {run: read_config(run, training=True) for run in runs}

@@ -120,10 +120,10 @@ def test_networks_share_batches_and_one_that_fails_stops_no_other(tmp_path, capf
     finished = []
     failures = together.Together(lambda run, scores: finished.append(run.work_dir.name)).run(runs, lambda: None)
     assert sorted(finished) == ['other_seed', 'plain', 'plain_again']
-    assert [failure.partition(':')[0] for failure in failures] == ['broken', 'taught', 'broken_again']
+    assert [failure.partition(':')[0] for failure in failures[:2]] == ['broken', 'taught']
     assert 'Nonsense' in failures[0]
     assert 'gone.py' in failures[1]
-    assert failures[2] == 'broken_again: it needs broken, which failed'
+    assert failures[2:] == ['broken_again needs broken, which failed']
     printed = capfd.readouterr()
     assert '4 networks to train, 2 kinds of batches' in printed.out
     assert all(f'failed: {failure}' in printed.err for failure in failures)
@@ -138,7 +138,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
     with (run.work_dir / 'output.txt').open('a') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         failures = together.Together(note).run([run], lambda: None)
-    assert failures == ['used: it is being trained or tested by another process']
+    assert failures == ['used is being trained or tested by another process']
     assert not run.checkpoint.exists()
 
 
