@@ -74,6 +74,7 @@ DISTILLED = Trial(
 TRIALS = (
     Trial('lgm-pose-dark', LGM, 'DARK decoding of the same weights?', config='td-hm_lgm-pose-dark', trained=False),
     Trial('lgm-pose-residual', LGM, 'skips in LARM (paper: none)?', ('model.backbone.residual=True',)),
+    Trial('lgm-pose-init', LGM, 'LARM drawn as PyTorch does (here: 0.02)?', config='td-hm_lgm-pose-init'),
     Trial('lgm-pose-ema', LGM, 'average of weights (EMA)?', training=EMA),
     Trial('lgm-pose-relu6', LGM, 'ReLU6 for SiLU (paper names none)?', ('model.backbone.act=ReLU6',)),
     Trial('lgm-pose-udp', LGM, 'UDP for the quarter of a pixel?', config='td-hm_lgm-pose-udp'),

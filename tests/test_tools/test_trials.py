@@ -92,6 +92,19 @@ def test_pipelines(runs):
     }
 
 
+@pytest.mark.parametrize(('name', 'low', 'high'), [('lgm-pose', 0, 0.01), ('lgm-pose-init', 0.1, 1)])
+def test_what_larm_passes_on_at_the_start(runs, name, low, high):
+    backbone = MODELS.build(read_config(runs[name, 0]).model).backbone
+    backbone.init_weights()
+    shares = []
+    for stage in (2, 3):
+        larm = backbone.stages[stage][1].global_rep
+        larm.register_forward_hook(lambda _, given, gives: shares.append(float(gives.std() / given[0].std())))
+    backbone.train()(torch.randn(4, 3, 128, 128))
+    assert len(shares) == 2
+    assert all(low < share < high for share in shares)
+
+
 def test_the_papers_steps_scale_with_the_epochs(runs, monkeypatch):
     monkeypatch.setenv('STUDY_EPOCHS', '260')
     assert read_config(runs['lgm-pose-steps', 0]).param_scheduler[1].milestones == [200, 240]
