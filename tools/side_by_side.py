@@ -133,6 +133,8 @@ def prepare(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int
     """Check the arguments and set the environment that configs and trainings read."""
     if args.jobs < 1:
         parser.error(f'--jobs {args.jobs} must be 1 or more')
+    if args.together and args.jobs > 1:
+        parser.error('--jobs is for trainings in processes of their own, --together for all in one: choose')
     if epochs < 1:
         parser.error(f'--epochs {epochs} must be 1 or more')
     if not args.report:

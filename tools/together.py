@@ -1,11 +1,11 @@
-"""Train networks together in one process on one GPU, which several small networks fill and one alone does not.
+"""Train networks together in one process on one GPU.
 
     MPII_ROOT=/data/mpii python tools/together.py CONFIG [CONFIG ...] --out DIR
 
 and `tools/study.py --together`, `tools/trials.py --together`. Networks that read the same samples share their batches,
 which are those that `mim train` draws with the config's seed. The whole step of a network, from the learning rate to
-the optimizer, is one CUDA graph on a stream of its own: the GPU works on several networks at once, Python on none. When
-all are trained, MMPose's own evaluator tests them as `mim test` does. Without a GPU the steps run one after the other.
+the optimizer, is one CUDA graph on a stream of its own, so that the GPU may work on several networks at once. When all
+are trained, MMPose's own evaluator tests them as `mim test` does. Without a GPU the steps run one after the other.
 
 Of a config it reads the model, the training data, optim_wrapper, param_scheduler, randomness, load_from, the hooks
 EMAHook and ChannelsLastHook, and the test data and evaluator; nothing is validated on the way, and a last batch that is
@@ -106,10 +106,17 @@ class Trainee:
         config: Its config, with the options of the training.
         epoch_length: Batches of an epoch.
         device: Where.
+
+    Raises:
+        ValueError: If the config accumulates gradients over several batches.
     """
 
     def __init__(self, run: Run, config, epoch_length: int, device: torch.device) -> None:
         self.run, self.config, self.device, self.epoch_length = run, config, device, epoch_length
+        if config.optim_wrapper.get('accumulative_counts', 1) != 1:
+            raise ValueError(
+                'optim_wrapper.accumulative_counts: a recorded step is always a whole one, so leave it at 1'
+            )
         hooks = [*config.get('default_hooks', {}).values(), *config.get('custom_hooks', [])]
         hooks = {hook['type']: hook for hook in hooks if hook}
         set_random_seed(seed_of(config))
@@ -305,22 +312,21 @@ class Group:
 
     def train(self, failed: Callable[[Run, Exception], None]) -> Iterator[None]:
         """Train to the end, a batch for each turn of the iterator."""
-        pending: deque[list[Callable]] = deque()
+        pending: deque[tuple] = deque()  # batches in use, each with what waits for the networks to be done with it
         saved = time.monotonic()
         for epoch in self.epochs:
             for inputs, labels in self.first if epoch == self.epochs[0] else self._batches(epoch):
                 network = self.trainees[0].model
                 inputs = ImgDataPreprocessor.forward(network.data_preprocessor, dict(inputs=inputs))['inputs']
                 labels = {name: value.to(inputs.device) for name, value in labels.items()}
-                # the batch lives as long as it is pending
-                pending.append([(inputs, labels), *self._step(inputs, labels, failed)])
+                pending.append((inputs, labels, self._step(inputs, labels, failed)))
                 if not self.trainees:
                     return
                 if len(pending) > AHEAD:
-                    _wait(pending.popleft())
+                    _wait(pending.popleft()[-1])
                 yield
             while pending:
-                _wait(pending.popleft())
+                _wait(pending.popleft()[-1])
             late = time.monotonic() - saved > SECONDS_BETWEEN_SAVES
             for trainee in self.trainees:
                 trainee.log_epoch()
@@ -343,8 +349,8 @@ class Group:
         return waits
 
 
-def _wait(pending: list) -> None:
-    for wait in pending[1:]:
+def _wait(waits: list[Callable[[], None]]) -> None:
+    for wait in waits:
         wait()
 
 

@@ -44,7 +44,8 @@ def seed_samples(dataset: Dataset, seed: int) -> torch.Tensor:
     """Make what the transforms of each sample draw a matter of (seed, epoch, index) alone.
 
     Returns:
-        The epoch, to be filled in before each one; workers that are forked afterwards see it change.
+        The epoch, a shared int64 scalar, to be filled in before each one; workers that are forked afterwards see it
+        change.
     """
     if not hasattr(dataset, '_epoch'):
         dataset.__class__ = _seeded_class(type(dataset))

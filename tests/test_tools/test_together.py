@@ -59,9 +59,10 @@ def by_runner(run: Run, work_dir: Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 
 def test_trains_and_tests_as_the_runner_does(tmp_path):
+    average = (*trials.EMA, 'default_hooks.ema.momentum=0.5', 'default_hooks.ema.gamma=1')  # far from the last weights
     runs = [
         run_of('rtmpose-t', tmp_path / 'rtmpose'),  # whose head's own loss no graph can hold
-        run_of('lgm-pose', tmp_path / 'lgm', *trials.EMA, 'optim_wrapper.optimizer.fused=True'),
+        run_of('lgm-pose', tmp_path / 'lgm', *average, 'optim_wrapper.optimizer.fused=True'),
     ]
     assert together.Together(note).run(runs, lambda: None) == []
     for run in runs:
@@ -114,18 +115,20 @@ def test_networks_share_batches_and_one_that_fails_stops_no_other(tmp_path, capf
         run_of('lgm-pose', tmp_path / 'other_seed', 'randomness.seed=1'),
         broken,
         run_of('lgm-pose', tmp_path / 'taught', *trials.DISTILLED.training, *no_teacher),
+        run_of('rtmpose-t', tmp_path / 'accumulated', 'optim_wrapper.accumulative_counts=2'),
         run_of('lgm-pose', tmp_path / 'plain_again', source=plain),
         run_of('lgm-pose', tmp_path / 'broken_again', source=broken),
     ]
     finished = []
     failures = together.Together(lambda run, scores: finished.append(run.work_dir.name)).run(runs, lambda: None)
     assert sorted(finished) == ['other_seed', 'plain', 'plain_again']
-    assert [failure.partition(':')[0] for failure in failures[:2]] == ['broken', 'taught']
+    assert [failure.partition(':')[0] for failure in failures[:3]] == ['broken', 'accumulated', 'taught']
     assert 'Nonsense' in failures[0]
-    assert 'gone.py' in failures[1]
-    assert failures[2:] == ['broken_again needs broken, which failed']
+    assert 'accumulative_counts' in failures[1]
+    assert 'gone.py' in failures[2]
+    assert failures[3:] == ['broken_again needs broken, which failed']
     printed = capfd.readouterr()
-    assert '4 networks to train, 2 kinds of batches' in printed.out
+    assert '5 networks to train, 2 kinds of batches' in printed.out
     assert all(f'failed: {failure}' in printed.err for failure in failures)
     assert 'Traceback' in (broken.work_dir / 'output.txt').read_text()
     weights, other = trained(plain), trained(runs[1])
