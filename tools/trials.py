@@ -89,9 +89,8 @@ TRIALS = (
     Trial(
         'greit-hrnet-18-mean', GREIT, 'mean over the pixels in GSW (paper: sum)?', ('model.backbone.gsw_context=mean',)
     ),
-    Trial(
-        'greit-hrnet-18-lka', GREIT, 'LKA drawn with 0.001 as the rest (here: VAN)?', ('model.backbone.lka_std=0.001',)
-    ),
+    Trial('greit-hrnet-18-van', GREIT, "LKA drawn by VAN's rule (here: from 1)?", ('model.backbone.lka_init=van',)),
+    Trial('greit-hrnet-18-normal', GREIT, 'LKA drawn with 0.001 as the rest is?', ('model.backbone.lka_init=normal',)),
     Trial('hevitpose-t-conv-bn', HEVIT, 'batch norm for a bias in the projection?', ('model.backbone.proj=conv_bn',)),
     Trial('hevitpose-t-relu', HEVIT, 'ReLU before the projection?', ('model.backbone.proj_act=relu',)),
     Trial('hevitpose-t-no-norm-out', HEVIT, 'no norm behind attention?', ('model.backbone.norm_out=False',)),

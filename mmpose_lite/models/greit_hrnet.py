@@ -31,6 +31,7 @@ GATE_STYLES = {
     'dite': ((False, True), (True, False)),
 }
 LKA_PLACES = ('half1', 'half2', 'half2_expanded', 'half2_downsampled', 'half2_end')
+LKA_INITS = ('identity', 'van', 'normal')
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -182,12 +183,15 @@ class LargeKernelAttention(BaseModule):
 
     Args:
         channels: C.
-        std: Standard deviation of the initial weights; None is VAN's rule, sqrt(2 / fan_out).
+        init: How the weights are drawn. ``'van'``: by VAN's rule, normal(0, sqrt(2 / fan_out)). ``'normal'``: by
+            normal(0, 0.001), as the rest of the network. ``'identity'``: the last convolution by normal(0, 0.001) with
+            a bias of 1, the two before it by VAN's rule.
     """
 
-    def __init__(self, channels: int, std: float | None = None) -> None:
+    def __init__(self, channels: int, init: str = 'identity') -> None:
         super().__init__()
-        self.std = std
+        _check_choice('lka_init', init, LKA_INITS)
+        self.init = init
         self.conv0 = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.conv_spatial = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)
         self.conv1 = nn.Conv2d(channels, channels, 1)
@@ -197,16 +201,21 @@ class LargeKernelAttention(BaseModule):
         return x * self.conv1(self.conv_spatial(self.conv0(x)))
 
     def init_weights(self) -> None:
-        """Draw the weights.
+        """Draw the weights, by default so that attention is 1 and x passes.
 
-        By VAN's rule unless asked otherwise: with Lite-HRNet's 0.001 three small convolutions multiply to an output
-        of 1e-8, which the batch norm that follows cannot rescale: its eps is larger.
+        By VAN's rule attention is as large as its input, so that the stem starts with something like the square of an
+        image, few large values among many small ones, and the network learns later (configs/lspet). With 0.001 alone
+        three small convolutions multiply to an output of 1e-8, which the batch norm that follows cannot rescale: its
+        eps is larger.
         """
         super().init_weights()
         for conv in (self.conv0, self.conv_spatial, self.conv1):
             fan_out = conv.out_channels // conv.groups * conv.kernel_size[0] * conv.kernel_size[1]
-            nn.init.normal_(conv.weight, std=(2 / fan_out) ** 0.5 if self.std is None else self.std)
+            small = self.init == 'normal' or (self.init == 'identity' and conv is self.conv1)
+            nn.init.normal_(conv.weight, std=0.001 if small else (2 / fan_out) ** 0.5)
             nn.init.zeros_(conv.bias)
+        if self.init == 'identity':
+            nn.init.ones_(self.conv1.bias)
 
 
 class LargeKernelStem(Stem):
@@ -219,7 +228,7 @@ class LargeKernelStem(Stem):
             (stride 2) and ``'half2_downsampled'`` (stride 4) in the expanded width, ``'half2_end'``. Without any it is
             Lite-HRNet's stem.
         norm_cfg: Norm of the convolutions.
-        lka_std: See :class:`LargeKernelAttention`.
+        lka_init: See :class:`LargeKernelAttention`.
     """
 
     def __init__(
@@ -228,14 +237,14 @@ class LargeKernelStem(Stem):
         channels: int,
         lka_places: Sequence[str],
         norm_cfg: dict,
-        lka_std: float | None = None,
+        lka_init: str = 'identity',
     ) -> None:
         super().__init__(in_channels, channels, channels, expand_ratio=1, norm_cfg=norm_cfg)
         for place in lka_places:
             _check_choice('lka_places', place, LKA_PLACES)
 
         def attention(place: str, width: int) -> nn.Module:
-            return LargeKernelAttention(width, lka_std) if place in lka_places else nn.Identity()
+            return LargeKernelAttention(width, lka_init) if place in lka_places else nn.Identity()
 
         half = channels // 2
         self.lka_half1 = attention('half1', half)
@@ -375,7 +384,7 @@ class GreitHRNet(BaseBackbone):
         gsw_mask_style: Biases and norms of GSW's mask.
         gsw_context: ``'sum'`` or ``'mean'`` over the pixels, see :class:`GlobalSpatialWeighting`.
         lka_places: Number and places of the LKAs, see :class:`LargeKernelStem`. Ignored without ``lks``.
-        lka_std: Standard deviation of LKA's initial weights; None is VAN's rule.
+        lka_init: How LKA's weights are drawn, see :class:`LargeKernelAttention`.
         out_indices: Maps of the last fusion to return, 0 to 3 for strides 4, 8, 16 and 32, with ``(widths[0],
             widths[0], widths[1], widths[2])`` channels. The pose head reads (0,). Leave 0 in when training: the
             fusion runs from stride 32 up, and what lies above the smallest index gets no gradient.
@@ -385,7 +394,7 @@ class GreitHRNet(BaseBackbone):
         with_cp: Recompute blocks in the backward pass to save memory. As with all of MMPose's backbones, running
             statistics of batch norm inside are then updated twice per step.
         init_cfg: Initialization config of MMEngine. By default Lite-HRNet's, normal(0, 0.001) for convolutions, but
-            VAN's for LKA.
+            ``lka_init`` for LKA.
 
     Raises:
         ValueError: For inconsistent arguments, or (in forward) an input whose sides are not multiples of 32.
@@ -410,7 +419,7 @@ class GreitHRNet(BaseBackbone):
         gsw_mask_style: str = 'plain',
         gsw_context: str = 'sum',
         lka_places: tuple[str, ...] = ('half1', 'half2_end'),
-        lka_std: float | None = None,
+        lka_init: str = 'identity',
         out_indices: tuple[int, ...] = (0,),
         frozen_stages: int = -1,
         norm_cfg: dict | None = None,
@@ -464,7 +473,7 @@ class GreitHRNet(BaseBackbone):
                 nn.ReLU(inplace=True),
             )
 
-        self.stem = LargeKernelStem(in_channels, stem_channels, lka_places if lks else (), norm_cfg, lka_std)
+        self.stem = LargeKernelStem(in_channels, stem_channels, lka_places if lks else (), norm_cfg, lka_init)
         previous = (stem_channels,)
         for index, modules in enumerate(num_modules):
             channels = tuple(widths[: index + 2])

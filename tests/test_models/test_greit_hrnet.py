@@ -521,13 +521,9 @@ def test_initialization(lks):
     model.init_weights()
     lka = {m for name, m in model.named_modules() if '.lka_' in name}
     for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d):
-            std = module.weight.std().item()
-            if module in lka:
-                expected = math.sqrt(2 / (module.kernel_size[0] ** 2 * module.out_channels / module.groups))
-                assert std == pytest.approx(expected, rel=0.25), name
-            elif module.weight.numel() > 100:
-                assert std == pytest.approx(0.001, rel=0.3), name
+        if isinstance(module, nn.Conv2d) and module not in lka:
+            if module.weight.numel() > 100:
+                assert module.weight.std().item() == pytest.approx(0.001, rel=0.3), name
             assert module.bias is None or not module.bias.any(), name
         elif isinstance(module, _BatchNorm):
             assert (module.weight == 1).all(), name
@@ -535,12 +531,35 @@ def test_initialization(lks):
     assert sum(isinstance(m, nn.Conv2d) for m in lka) == (6 if lks else 0)
 
 
-def test_lka_with_the_standard_deviation_of_the_rest():
-    model = GreitHRNet(lka_std=0.001)
+def _by_van(conv: nn.Conv2d) -> float:
+    return math.sqrt(2 / (conv.kernel_size[0] ** 2 * conv.out_channels / conv.groups))
+
+
+@pytest.mark.parametrize(
+    ('init', 'stds', 'bias'),
+    [
+        ('identity', lambda *convs: [*map(_by_van, convs[:2]), 0.001], 1),
+        ('van', lambda *convs: [*map(_by_van, convs)], 0),
+        ('normal', lambda *convs: [0.001] * 3, 0),
+    ],
+)
+def test_initialization_of_lka(init, stds, bias):
+    model = GreitHRNet(lka_init=init)
     model.init_weights()
     for lka in (model.stem.lka_half1, model.stem.lka_half2_end):
-        for conv in (lka.conv0, lka.conv_spatial, lka.conv1):
-            assert conv.weight.std().item() == pytest.approx(0.001, rel=0.3)
+        convs = (lka.conv0, lka.conv_spatial, lka.conv1)
+        assert [conv.weight.std().item() for conv in convs] == pytest.approx(stds(*convs), rel=0.25)
+        assert [conv.bias.unique().tolist() for conv in convs] == [[0], [0], [bias]]
+
+
+def test_lka_lets_its_input_pass_at_the_start():
+    model = GreitHRNet()
+    model.init_weights()
+    x = torch.randn(2, 16, 32, 32)
+    y = model.stem.lka_half1(x)
+    torch.testing.assert_close(y, x, atol=0.1, rtol=0)
+    y.square().sum().backward()
+    assert all(p.grad.any() for p in model.stem.lka_half1.parameters())
 
 
 def test_stem_passes_a_signal_after_initialization():

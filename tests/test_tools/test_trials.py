@@ -68,7 +68,8 @@ def test_options_of_networks_reach_them(runs):
     assert changed('lgm-pose-residual') == dict(residual=True)
     assert changed('lgm-pose-relu6') == dict(act='ReLU6')
     assert changed('greit-hrnet-18-mean') == dict(gsw_context='mean')
-    assert changed('greit-hrnet-18-lka') == dict(lka_std=0.001)
+    assert changed('greit-hrnet-18-van') == dict(lka_init='van')
+    assert changed('greit-hrnet-18-normal') == dict(lka_init='normal')
     assert changed('hevitpose-t-relu') == dict(proj_act='relu')
 
 
