@@ -203,10 +203,10 @@ class LargeKernelAttention(BaseModule):
     def init_weights(self) -> None:
         """Draw the weights, by default so that attention is 1 and x passes.
 
-        By VAN's rule attention is as large as its input, so that the stem starts with something like the square of an
-        image, few large values among many small ones, and the network learns later (configs/lspet). With 0.001 alone
-        three small convolutions multiply to an output of 1e-8, which the batch norm that follows cannot rescale: its
-        eps is larger.
+        By VAN's rule attention is no smaller than its input, so that the stem starts with something like the square of
+        an image, few large values among many small ones, and the network learns later (configs/lspet). With 0.001
+        alone three small convolutions multiply to an output of 1e-8, which the batch norm that follows cannot rescale:
+        its eps is larger.
         """
         super().init_weights()
         for conv in (self.conv0, self.conv_spatial, self.conv1):
