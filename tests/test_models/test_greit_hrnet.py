@@ -349,9 +349,12 @@ def test_lka_sees_23_pixels():
     assert (rows.min(), rows.max()) == (20 - 11, 20 + 11)
 
 
-def test_shuffled_is_channel_shuffle():
-    x1, x2 = torch.randn(2, 2, 6, 3, 5).unbind(0)
-    assert torch.equal(greit._shuffled(x1, x2), channel_shuffle(torch.cat((x1, x2), dim=1), 2))
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_shuffled_is_channel_shuffle(memory_format):
+    x = torch.randn(2, 12, 3, 5).contiguous(memory_format=memory_format)
+    shuffled = greit._shuffled(*x.chunk(2, dim=1))
+    assert torch.equal(shuffled, channel_shuffle(x, 2))
+    assert shuffled.is_contiguous(memory_format=memory_format)  # convolutions need not copy it
 
 
 @pytest.mark.parametrize('lks, gcw, gsw', ABLATION)  # noqa: PT006
