@@ -41,7 +41,7 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 def _shuffled(x1: Tensor, x2: Tensor) -> Tensor:
     """Concatenate two halves (B, C, H, W) to (B, 2C, H, W) and shuffle channels with 2 groups, in a single copy."""
-    if x1.stride(1) == 1:  # channels last, and stays so
+    if x1.stride(1) == 1:  # channels last stays so, or the next convolution has to copy it back
         return torch.stack([x.permute(0, 2, 3, 1) for x in (x1, x2)], dim=-1).flatten(3).permute(0, 3, 1, 2)
     return torch.stack((x1, x2), dim=2).flatten(1, 2)
 
