@@ -75,6 +75,11 @@ class Run:
         return self.source.checkpoint if self.source else self.work_dir / f'epoch_{self.epochs}.pth'
 
     @property
+    def predictions(self) -> Path:
+        """What the test predicted, as MMEngine's DumpResults writes it."""
+        return self.work_dir / 'predictions.pkl'
+
+    @property
     def precision(self) -> str:
         """What it is trained in."""
         return 'bfloat16' if set(BFLOAT16) <= set((self.source or self).training) else 'float32'
@@ -198,7 +203,8 @@ class Pool:
             self._mim('train', run, run.work_dir, '--resume', options=(*run.options, *run.training))
         elif source is not None and source.exception() is not None:
             raise RunError(f'{run.work_dir.name} needs {run.source.work_dir.name}, which failed')
-        self._mim('test', run, run.work_dir / 'test', '--checkpoint', run.checkpoint, options=run.options)
+        checkpoint, predictions = ('--checkpoint', run.checkpoint), ('--dump', run.predictions)
+        self._mim('test', run, run.work_dir / 'test', *checkpoint, *predictions, options=run.options)
         found = max((run.work_dir / 'test').glob('*/*.json'), key=lambda path: path.stat().st_mtime)
         return json.loads(found.read_text())
 

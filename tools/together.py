@@ -442,7 +442,8 @@ class Together:
             loader = Runner.build_dataloader(config.test_dataloader)
             self.test_data[key] = loader.dataset, list(loader)
         dataset, batches = self.test_data[key]
-        evaluator = Evaluator(config.test_evaluator)
+        metrics = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+        evaluator = Evaluator([*metrics, dict(type='DumpResults', out_file_path=str(run.predictions))])
         evaluator.dataset_meta = dataset.metainfo
         torch.backends.cudnn.allow_tf32 = False  # scores are those of float32
         with torch.no_grad():

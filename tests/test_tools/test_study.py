@@ -3,12 +3,14 @@
 import fcntl
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,15 +162,49 @@ def scores(pck: float) -> dict:
 
 def test_table_puts_the_papers_differences_beside_these():
     found = {'lgm-pose': 60.0, 'lite-hrnet-18': 57.5, 'wgnet': 61.0, 'hrnet-w32': 60.0, 'hevitpose-t': 70.0}
-    rows = study.table({name: scores(pck) for name, pck in found.items()}).splitlines()
-    assert [row.split(' | ')[0] for row in rows[2:7]] == [
-        *('| hevitpose-t', '| wgnet', '| lgm-pose', '| hrnet-w32', '| lite-hrnet-18')
+    found['greit-hrnet-18'] = 57.0
+    intervals = {'lgm-pose': (0.5, 4.5), 'greit-hrnet-18': (-3, 1)}
+    rows = study.table({name: scores(pck) for name, pck in found.items()}, intervals).splitlines()
+    assert [row.split(' | ')[0] for row in rows[2:8]] == [
+        *('| hevitpose-t', '| wgnet', '| lgm-pose', '| hrnet-w32', '| lite-hrnet-18', '| greit-hrnet-18')
     ]
     assert rows[2] == '| hevitpose-t | 1.23 M | 0.99 G | 70.00 | 7.00 |'
-    assert rows[10:] == [  # and none for a peer that is missing
-        '| lgm-pose - lite-hrnet-18 | +2.50 | +2.3 | yes |',
-        '| wgnet - hrnet-w32 | +1.00 | -0.9 | no |',
+    assert rows[11:] == [  # and none for a peer that is missing
+        '| lgm-pose - lite-hrnet-18 | +2.50 | +0.50 to +4.50 | +2.3 | yes |',
+        '| greit-hrnet-18 - lite-hrnet-18 | -0.50 | -3.00 to +1.00 | +0.7 | not settled |',
+        '| wgnet - hrnet-w32 | +1.00 | not known | -0.9 | no |',
     ]
+
+
+def predicted(run: side_by_side.Run, misses: np.ndarray) -> None:
+    """Write predictions for people with heads of 10 pixels, of whom one joint each is missed or not."""
+    people = []
+    for index, missed in enumerate(misses):
+        joints = np.full((1, 16, 2), 100.0)
+        away = np.zeros((1, 16, 1))
+        away[0, 0], away[0, 1] = 5.01 * missed, 4.99  # beyond and within half a head
+        away[0, 3] = away[0, 7] = 50  # not labelled, not counted
+        visible = np.ones((1, 16), dtype=np.float32)
+        visible[0, 3] = 0
+        truth = dict(keypoints=joints, keypoints_visible=visible, head_size=np.array([[10.0]]))
+        guess = dict(keypoints=joints - 1 + away * [0.6, 0.8])
+        people.append(dict(id=index, gt_instances=truth, pred_instances=guess))
+    run.predictions.parent.mkdir(parents=True)
+    run.predictions.write_bytes(pickle.dumps(people[::-1]))
+
+
+def test_interval_of_people_drawn_anew(tmp_path):
+    ours, peer = (side_by_side.Run(Path('config.py'), tmp_path / name, 40) for name in ('ours', 'peer'))
+    predicted(ours, np.zeros(400))
+    predicted(peer, np.arange(400) % 4 == 0)
+    found, labelled = study.joints_found(peer)
+    assert set(labelled) == {13}
+    assert list(found[:5]) == [12, 13, 13, 13, 12]
+    low, high = study.interval(ours, peer)
+    # a quarter of 400 people, each with a 13th of their joints: 25 % +- 1.96 * sqrt(0.25 * 0.75 / 400)
+    assert 13 * low == pytest.approx(25 - 4.24, abs=0.3)
+    assert 13 * high == pytest.approx(25 + 4.24, abs=0.3)
+    assert study.interval(peer, ours) == pytest.approx((-high, -low), abs=0.02)
 
 
 def test_claims_and_protocols_name_networks():
