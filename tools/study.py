@@ -14,6 +14,7 @@ import pickle
 import sys
 
 import numpy as np
+from scipy.stats import bootstrap
 from side_by_side import (
     NETWORKS,
     Run,
@@ -68,11 +69,14 @@ def interval(ours: Run, peer: Run) -> tuple[float, float]:
     A paired bootstrap: it tells what other people may have made of the difference, not what another seed may have.
     """
     found, labelled = joints_found(ours)
-    count = len(labelled)
-    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=10_000)
-    differences = 100 * (draws @ (found - joints_found(peer)[0])) / (draws @ labelled)
-    low, high = np.percentile(differences, (2.5, 97.5))
-    return float(low), float(high)
+    drawn = bootstrap(
+        (found - joints_found(peer)[0], labelled),
+        lambda more, labelled, axis: 100 * more.sum(axis) / labelled.sum(axis),
+        paired=True,
+        method='percentile',
+        random_state=0,
+    )
+    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
 def table(results: dict[str, dict], intervals: dict[str, tuple[float, float]]) -> str:
