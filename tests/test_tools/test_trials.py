@@ -62,7 +62,8 @@ def test_configs_and_options_change_and_train_something(trial, runs, tmp_path):
 
 def test_options_of_networks_reach_them(runs):
     def changed(name: str) -> dict:
-        model, other = (read_config(runs[key, 0]).model.backbone for key in (name, name.rsplit('-', 1)[0]))
+        (baseline,) = (trial.baseline for trial in trials.TRIALS if trial.name == name)
+        model, other = (read_config(runs[key, 0]).model.backbone for key in (name, baseline))
         return {key: value for key, value in model.items() if other.get(key) != value}
 
     assert changed('lgm-pose-residual') == dict(residual=True)
@@ -70,7 +71,14 @@ def test_options_of_networks_reach_them(runs):
     assert changed('greit-hrnet-18-mean') == dict(gsw_context='mean')
     assert changed('greit-hrnet-18-van') == dict(lka_init='van')
     assert changed('greit-hrnet-18-normal') == dict(lka_init='normal')
+    for part in ('lks', 'gcw', 'gsw'):
+        assert changed(f'greit-hrnet-18-no-{part}') == {part: False}
     assert changed('hevitpose-t-relu') == dict(proj_act='relu')
+
+
+def test_the_other_wiring_of_greit_hrnet_has_the_papers_parameters(runs):
+    model = MODELS.build(read_config(runs['greit-hrnet-18-dite', 0]).model)
+    assert sum(p.numel() for p in model.parameters()) == 1_159_121 - 41  # of which 41 belong to COCO's 17th joint
 
 
 def test_pipelines(runs):
