@@ -172,7 +172,13 @@ class GlobalSpatialWeighting(BaseModule):
         self.gate = Gate(channels, channels // ratio, channels, style)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Args and returns: (B, C, H, W)."""
+        """Args and returns: (B, C, H, W). Raises ValueError for a batch of one where batch norm is in training."""
+        norm = self.gate.conv1.norm
+        if norm is not None and norm.training and len(x) == 1:
+            raise ValueError(
+                'GreitHRNet cannot train on a batch of one picture: batch norm in GSW would see one value per channel. '
+                'Set drop_last=True in train_dataloader if it is the last one of an epoch, or backbone.norm_eval=True'
+            )
         # (B, C, HW) x (B, HW, 1): one product, the masked map is never built
         context = torch.matmul(x.flatten(2), self.mask(x).flatten(2).transpose(1, 2))
         if self.context == 'mean':

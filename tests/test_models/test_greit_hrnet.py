@@ -21,6 +21,19 @@ DEPTHS = {18: (2, 4, 2), 30: (3, 8, 3)}
 ABLATION = list(itertools.product((False, True), repeat=3))  # (lks, gcw, gsw)
 SMALL = dict(num_modules=(1, 1, 1), widths=(8, 12, 16, 20), stem_channels=8, num_blocks=2, gsw_channels=3)
 SMALL.update(gcw_ratio=2, gsw_ratios=(2, 2, 4, 4))
+LITE = dict(gcw=False, gsw=False, lks=False)
+EIGHTS = (8, 8, 8, 8)
+# three wirings that have the paper's parameters and FLOPs: neither norm nor bias in any gate, as in the equations; with
+# both in GSW, its "SE operation" as Dite-HRNet's; with both in all gates
+WIRINGS = {
+    'plain': dict(gcw_ratio=8, gcw_stack=2, gcw_style='plain', gsw_ratios=(4, 4, 8, 8), gsw_style='plain')
+    | dict(gsw_mask_style='plain', lka_places=('half1', 'half2_end')),
+    'se': dict(gcw_ratio=8, gcw_stack=2, gcw_style='plain', gsw_ratios=EIGHTS, gsw_style='dite')
+    | dict(gsw_mask_style='bias', lka_places=('half1', 'half2_downsampled')),
+    'dite': dict(gcw_ratio=4, gcw_stack=1, gcw_style='dite', gsw_ratios=EIGHTS, gsw_style='dite')
+    | dict(gsw_mask_style='bias', lka_places=('half1',)),
+}
+PLAIN = WIRINGS['plain']
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +65,10 @@ def _randomize(model):
 
 
 def _gate(gate, z):
-    return torch.sigmoid(gate.conv2.conv(torch.relu(gate.conv1.conv(z))))
+    for layer, activate in ((gate.conv1, torch.relu), (gate.conv2, torch.sigmoid)):
+        z = layer.conv(z)
+        z = activate(layer.norm(z) if layer.with_norm else z)
+    return z
 
 
 def _literal_weighting(xs, gates):
@@ -109,27 +125,46 @@ STAGES = ('stem', 'transition0', 'stage0', 'transition1', 'stage1', 'transition2
 
 
 @pytest.mark.parametrize(
-    ('depth', 'on', 'per_stage', 'total'),
+    ('depth', 'options', 'per_stage', 'total'),
     [
-        (18, False, (2864, 4784, 24996, 14000, 287112, 53600, 666676, 76040), 1130072),
-        (30, False, (2864, 4784, 37494, 14000, 574224, 53600, 1000014, 76040), 1763020),
-        (18, True, (5840, 4784, 31488, 14000, 289664, 53600, 683056, 76040), 1158472),
-        (30, True, (5840, 4784, 47232, 14000, 579328, 53600, 1024584, 76040), 1805408),
+        (18, LITE, (2864, 4784, 24996, 14000, 287112, 53600, 666676, 76040), 1130072),
+        (30, LITE, (2864, 4784, 37494, 14000, 574224, 53600, 1000014, 76040), 1763020),
+        (18, PLAIN, (5840, 4784, 31488, 14000, 289664, 53600, 683056, 76040), 1158472),
+        (30, PLAIN, (5840, 4784, 47232, 14000, 579328, 53600, 1024584, 76040), 1805408),
+        (18, WIRINGS['se'], (7840, 4784, 29840, 14000, 287304, 53600, 682744, 76040), 1156152),
+        (30, WIRINGS['se'], (7840, 4784, 44760, 14000, 574608, 53600, 1024116, 76040), 1799748),
+        (18, WIRINGS['dite'], (4352, 4784, 30680, 14000, 289944, 53600, 685024, 76040), 1158424),
+        (30, WIRINGS['dite'], (4352, 4784, 46020, 14000, 579888, 53600, 1027536, 76040), 1806220),
     ],
 )
-def test_parameters_per_stage(depth, on, per_stage, total):
-    model = GreitHRNet(DEPTHS[depth], gcw=on, gsw=on, lks=on)
+def test_parameters_per_stage(depth, options, per_stage, total):
+    model = GreitHRNet(DEPTHS[depth], **options)
     assert tuple(_params(getattr(model, name)) for name in STAGES) == per_stage
     assert _params(model) == total
 
 
-def test_parameters_of_one_block():
-    block = GreitHRNet().stage2[0].layers[0]
-    assert _params(block) == 47644
-    assert _params(block.cross_resolution_weighting) == 30480
+@pytest.mark.parametrize(
+    ('wiring', 'gcw', 'gsw'),
+    [
+        ('plain', 30480, [536, 1456, 2896, 8976]),
+        ('se', 30480, [457, 1123, 3013, 9193]),
+        ('dite', 31050, [457, 1123, 3013, 9193]),
+    ],
+)
+def test_parameters_of_one_block(wiring, gcw, gsw):
+    block = GreitHRNet(**WIRINGS[wiring]).stage2[0].layers[0]
+    assert _params(block.cross_resolution_weighting) == gcw
     assert [_params(m) for m in block.depthwise_convs] == [220, 440, 880, 1760]
-    assert [_params(m) for m in block.spatial_weighting] == [536, 1456, 2896, 8976]
+    assert [_params(m) for m in block.spatial_weighting] == gsw
+    assert _params(block) == gcw + 3300 + sum(gsw)
     assert _params(greit.LargeKernelAttention(16)) == 1488
+
+
+def test_default_wiring():
+    shapes, expected = (
+        {name: p.shape for name, p in GreitHRNet(**options).state_dict().items()} for options in ({}, PLAIN)
+    )
+    assert shapes == expected
 
 
 class _Heatmaps(nn.Module):
@@ -141,16 +176,18 @@ class _Heatmaps(nn.Module):
         return self.conv(feats[-1])
 
 
-# parameters, and printed in Table 6 at 256x192, where the parameters of (LKS, GCW) and (LKS, GSW) are exchanged
+# parameters as printed in Table 6, at 256x192, where those of (LKS, GCW) and (LKS, GSW) are exchanged
+PRINTED = dict(zip(ABLATION, (1.13, 1.12, 1.16, 1.15, 1.13, 1.12, 1.16, 1.15), strict=True))
+# ours, and the M of FLOPs of torchstat
 TABLE_6 = {
-    (False, False, False): (1130769, 1.13, 205.2),
-    (False, True, False): (1162465, 1.16, 220.6),
-    (False, True, True): (1156193, 1.15, 246.5),
-    (False, False, True): (1124497, 1.12, 231.2),
-    (True, False, False): (1133745, 1.13, 227.0),
-    (True, True, False): (1165441, 1.16, 242.4),
-    (True, False, True): (1127473, 1.12, 253.0),
-    (True, True, True): (1159169, 1.15, 268.3),
+    'plain': (1130769, 1124497, 1162465, 1156193, 1133745, 1127473, 1165441, 1159169),
+    'se': (1130769, 1120177, 1162465, 1151873, 1135745, 1125153, 1167441, 1156849),
+    'dite': (1130769, 1120177, 1168225, 1157633, 1132257, 1121665, 1169713, 1159121),
+}
+TABLE_6_FLOPS = {
+    'plain': (205.2, 231.2, 220.6, 246.5, 227.0, 253.0, 242.4, 268.3),
+    'se': (205.2, 232.2, 220.6, 247.5, 231.1, 259.8, 246.4, 275.2),
+    'dite': (205.2, 232.2, 221.5, 250.2, 220.9, 249.6, 238.9, 267.7),
 }
 
 
@@ -164,14 +201,16 @@ def _torchstat(model, size):
     return count(model, (3, *size), 'torchstat') / 2**20
 
 
-@pytest.mark.parametrize('lks, gcw, gsw', ABLATION)  # noqa: PT006
-def test_table_6(lks, gcw, gsw):
-    params, printed, flops = TABLE_6[lks, gcw, gsw]
-    model = nn.Sequential(GreitHRNet(lks=lks, gcw=gcw, gsw=gsw), _Heatmaps(17))
-    assert _params(model) == params
-    assert _truncated(params / 1e6, 2) == printed
-    assert _torchstat(model, (256, 192)) == pytest.approx(flops, rel=0.01)
-    assert _truncated(_torchstat(model, (256, 192)) / 1000, 1) == 0.2
+@pytest.mark.parametrize('wiring', WIRINGS)
+@pytest.mark.parametrize('row', range(8))
+def test_table_6(row, wiring):
+    lks, gcw, gsw = ABLATION[row]
+    model = nn.Sequential(GreitHRNet(lks=lks, gcw=gcw, gsw=gsw, **WIRINGS[wiring]), _Heatmaps(17))
+    assert _params(model) == TABLE_6[wiring][row]
+    assert _truncated(_params(model) / 1e6, 2) == PRINTED[lks, gcw, gsw]
+    flops = _torchstat(model, (256, 192))
+    assert flops == pytest.approx(TABLE_6_FLOPS[wiring][row], rel=0.01)
+    assert _truncated(flops / 1000, 1) == 0.2
 
 
 @pytest.mark.parametrize(
@@ -185,8 +224,9 @@ def test_table_6(lks, gcw, gsw):
         (30, (384, 288), 17, 1.8, 0.9),
     ],
 )
-def test_tables_3_to_5(depth, size, joints, params, flops):
-    model = nn.Sequential(GreitHRNet(DEPTHS[depth]), _Heatmaps(joints))
+@pytest.mark.parametrize('wiring', WIRINGS)
+def test_tables_3_to_5(wiring, depth, size, joints, params, flops):
+    model = nn.Sequential(GreitHRNet(DEPTHS[depth], **WIRINGS[wiring]), _Heatmaps(joints))
     assert _truncated(_params(model) / 1e6, 1) == params
     assert _truncated(_torchstat(model, size) / 1000, 1) == flops
 
@@ -206,14 +246,13 @@ def test_tables_3_to_5(depth, size, joints, params, flops):
     ],
 )
 def test_flops(counter, form, depth, size, joints, flops):
-    model = nn.Sequential(GreitHRNet(DEPTHS[depth]), _Heatmaps(joints))
+    model = nn.Sequential(GreitHRNet(DEPTHS[depth], **PLAIN), _Heatmaps(joints))
     model = _literal(model) if form == 'literal' else model
     assert count(model, (3, *size), counter) == pytest.approx(flops, rel=0.01)
 
 
 # alternatives that the paper leaves open, with their parameters (17 joints)
 ONE_LKA = ('half1',)
-EIGHTS = (8, 8, 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -232,11 +271,6 @@ EIGHTS = (8, 8, 8, 8)
         (dict(gcw_stack=1), 1075329),
         (dict(gcw_style='lite'), 1170657),
         (
-            dict(gcw_style='dite', gsw_style='dite', gsw_mask_style='bias', gcw_stack=1, gcw_ratio=4)
-            | dict(gsw_ratios=EIGHTS, lka_places=ONE_LKA),
-            1159121,
-        ),
-        (
             dict(gcw_style='bias', gsw_style='bias', gsw_mask_style='dite', gsw_ratios=EIGHTS, lka_places=ONE_LKA),
             1159561,
         ),
@@ -244,7 +278,7 @@ EIGHTS = (8, 8, 8, 8)
     ],
 )
 def test_options(options, params):
-    model = GreitHRNet(**options).eval()
+    model = GreitHRNet(**(PLAIN | options)).eval()
     assert _params(model) + 41 * 17 == params
     with torch.inference_mode():
         (feat,) = model(torch.randn(1, 3, 64, 32))
@@ -308,6 +342,14 @@ def test_gsw_equals_its_equations(context):
         pixel = (..., slice(row, row + 1), slice(column, column + 1))
         vector = vector + x[pixel] * mask[pixel] / (15 if context == 'mean' else 1)
     torch.testing.assert_close(module(x), x * _gate(module.gate, vector), rtol=1e-10, atol=1e-10)
+
+
+def test_gsw_with_norm_does_not_train_on_a_single_vector():
+    module, (x,) = greit.GlobalSpatialWeighting(6, 3, 2, style='dite'), _maps((6,), batch=1)
+    with pytest.raises(ValueError, match=r'one picture.*drop_last=True'):
+        module.double()(x)
+    assert module.eval()(x).shape == x.shape
+    assert greit.GlobalSpatialWeighting(6, 3, 2, style='plain').double()(x).shape == x.shape
 
 
 def test_gsw_mean_is_a_rescaled_sum():
@@ -375,8 +417,12 @@ def test_gradcheck(lks, gcw, gsw):
 
 @pytest.mark.parametrize('lks, gcw, gsw', ABLATION)  # noqa: PT006
 @pytest.mark.parametrize('training', [False, True])
-def test_fast_form_equals_literal_form(lks, gcw, gsw, training):
-    fast = _randomize(GreitHRNet(lks=lks, gcw=gcw, gsw=gsw, out_indices=(0, 1, 2, 3), **SMALL)).double().train(training)
+@pytest.mark.parametrize(
+    'styles', [{}, dict(gcw_style='dite', gsw_style='dite', gsw_mask_style='bias')], ids=['', 'norm']
+)
+def test_fast_form_equals_literal_form(lks, gcw, gsw, training, styles):
+    fast = _randomize(GreitHRNet(lks=lks, gcw=gcw, gsw=gsw, out_indices=(0, 1, 2, 3), **SMALL, **styles))
+    fast = fast.double().train(training)
     literal = _literal(fast)
     x = torch.randn(3, 3, 64, 96, dtype=torch.double)
     results = []
