@@ -100,6 +100,7 @@ TRIALS = (
         "Dite-HRNet's gates, also within the paper's counts?",
         config='td-hm_greit-hrnet-18-dite',
     ),
+    Trial('greit-hrnet-18-se', GREIT, 'norm and bias in GSW alone?', config='td-hm_greit-hrnet-18-se'),
     Trial('hevitpose-t-conv-bn', HEVIT, 'batch norm for a bias in the projection?', ('model.backbone.proj=conv_bn',)),
     Trial('hevitpose-t-relu', HEVIT, 'ReLU before the projection?', ('model.backbone.proj_act=relu',)),
     Trial('hevitpose-t-no-norm-out', HEVIT, 'no norm behind attention?', ('model.backbone.norm_out=False',)),
