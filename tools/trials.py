@@ -94,12 +94,7 @@ TRIALS = (
     Trial('greit-hrnet-18-no-lks', GREIT, "Lite-HRNet's stem for LKS?", ('model.backbone.lks=False',)),
     Trial('greit-hrnet-18-no-gcw', GREIT, "Lite-HRNet's weighting for GCW?", ('model.backbone.gcw=False',)),
     Trial('greit-hrnet-18-no-gsw', GREIT, "Lite-HRNet's weighting for GSW?", ('model.backbone.gsw=False',)),
-    Trial(
-        'greit-hrnet-18-dite',
-        GREIT,
-        "Dite-HRNet's gates, also within the paper's counts?",
-        config='td-hm_greit-hrnet-18-dite',
-    ),
+    Trial('greit-hrnet-18-plain', GREIT, 'no norm and bias in gates?', config='td-hm_greit-hrnet-18-plain'),
     Trial('greit-hrnet-18-se', GREIT, 'norm and bias in GSW alone?', config='td-hm_greit-hrnet-18-se'),
     Trial('hevitpose-t-conv-bn', HEVIT, 'batch norm for a bias in the projection?', ('model.backbone.proj=conv_bn',)),
     Trial('hevitpose-t-relu', HEVIT, 'ReLU before the projection?', ('model.backbone.proj_act=relu',)),

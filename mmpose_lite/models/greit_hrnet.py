@@ -49,17 +49,18 @@ def _shuffled(x1: Tensor, x2: Tensor) -> Tensor:
 class Gate(BaseModule):
     """Weights between 0 and 1 from two 1x1 convolutions: ``sigmoid(conv2(relu(conv1(x))))``.
 
-    The paper numbers the two the other way round (Eq. 3 to 5 and 9) and writes neither bias nor norm.
+    The paper numbers the two the other way round (Eq. 3 to 5 and 9) and writes neither bias nor norm. Neither does
+    Lite-HRNet's for its channel weighting, whose code has batch norm there.
 
     Args:
         in_channels: Channels of the input.
         mid_channels: Channels between the convolutions.
         out_channels: Channels of the weights.
-        style: ``'plain'``, ``'bias'`` (both), ``'lite'`` (batch norm after both, as Lite-HRNet's channel weighting) or
-            ``'dite'`` (batch norm after the first, bias in the second, as Dite-HRNet).
+        style: ``'dite'`` (batch norm after the first, bias in the second, as Dite-HRNet), ``'lite'`` (batch norm after
+            both, as Lite-HRNet's channel weighting), ``'bias'`` (in both) or ``'plain'`` (neither).
     """
 
-    def __init__(self, in_channels: int, mid_channels: int, out_channels: int, style: str = 'plain') -> None:
+    def __init__(self, in_channels: int, mid_channels: int, out_channels: int, style: str) -> None:
         super().__init__()
         _check_choice('style', style, GATE_STYLES)
         if mid_channels < 1:
@@ -124,11 +125,11 @@ class GroupedChannelWeighting(BaseModule):
     Args:
         channels: Channels of the weighted half of every branch.
         ratio: Reduction of the gates; the paper gives none.
-        stack: Gates in series per group, "two stacked GCW modules".
+        stack: Gates in series per group. The "two stacked GCW modules" are read as one for each group.
         style: See :class:`Gate`.
     """
 
-    def __init__(self, channels: Sequence[int], ratio: int = 8, stack: int = 2, style: str = 'plain') -> None:
+    def __init__(self, channels: Sequence[int], ratio: int = 4, stack: int = 1, style: str = 'dite') -> None:
         super().__init__()
         if stack < 1:
             raise ValueError(f'GreitHRNet: gcw_stack={stack} must be at least 1; gcw=False is Lite-HRNet')
@@ -160,10 +161,10 @@ class GlobalSpatialWeighting(BaseModule):
         self,
         channels: int,
         mask_channels: int = 16,
-        ratio: int = 4,
+        ratio: int = 8,
         context: str = 'sum',
-        style: str = 'plain',
-        mask_style: str = 'plain',
+        style: str = 'dite',
+        mask_style: str = 'bias',
     ) -> None:
         super().__init__()
         _check_choice('gsw_context', context, ('sum', 'mean'))
@@ -227,7 +228,7 @@ class LargeKernelAttention(BaseModule):
 
 
 class LargeKernelStem(Stem):
-    """LKS (Fig. 2): Lite-HRNet's stem, to stride 4, with large kernel attention in both halves.
+    """LKS (Fig. 2): Lite-HRNet's stem, to stride 4, with large kernel attention.
 
     Args:
         in_channels: Channels of the image.
@@ -418,15 +419,15 @@ class GreitHRNet(BaseBackbone):
         stem_channels: int = 32,
         widths: tuple[int, int, int, int] = (40, 80, 160, 320),
         num_blocks: int = 2,
-        gcw_ratio: int = 8,
-        gcw_stack: int = 2,
-        gcw_style: str = 'plain',
+        gcw_ratio: int = 4,
+        gcw_stack: int = 1,
+        gcw_style: str = 'dite',
         gsw_channels: int = 16,
-        gsw_ratios: tuple[int, int, int, int] = (4, 4, 8, 8),
-        gsw_style: str = 'plain',
-        gsw_mask_style: str = 'plain',
+        gsw_ratios: tuple[int, int, int, int] = (8, 8, 8, 8),
+        gsw_style: str = 'dite',
+        gsw_mask_style: str = 'bias',
         gsw_context: str = 'sum',
-        lka_places: tuple[str, ...] = ('half1', 'half2_end'),
+        lka_places: tuple[str, ...] = ('half1',),
         lka_init: str = 'identity',
         out_indices: tuple[int, ...] = (0,),
         frozen_stages: int = -1,

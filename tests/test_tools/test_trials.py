@@ -76,7 +76,7 @@ def test_options_of_networks_reach_them(runs):
     assert changed('hevitpose-t-relu') == dict(proj_act='relu')
 
 
-@pytest.mark.parametrize(('name', 'parameters'), [('dite', 1_159_121), ('se', 1_156_849)])
+@pytest.mark.parametrize(('name', 'parameters'), [('plain', 1_159_169), ('se', 1_156_849)])
 def test_other_wirings_of_greit_hrnet_have_the_papers_parameters(runs, name, parameters):
     model = MODELS.build(read_config(runs[f'greit-hrnet-18-{name}', 0]).model)
     assert sum(p.numel() for p in model.parameters()) == parameters - 41  # of which 41 belong to COCO's 17th joint
