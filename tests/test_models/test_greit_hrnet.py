@@ -258,6 +258,24 @@ ONE_LKA = ('half1',)
 @pytest.mark.parametrize(
     ('options', 'params'),
     [
+        (dict(gcw_stack=2, gcw_ratio=8), 1159729),
+        (dict(gcw_style='lite'), 1161681),
+        (dict(gsw_channels=8), 1137873),
+        (dict(gsw_channels=32), 1201617),
+        (dict(gsw_ratios=(4, 4, 4, 4)), 1212897),
+        (dict(gsw_ratios=(4, 4, 8, 8)), 1167697),
+        (dict(gsw_ratios=(16, 16, 16, 16)), 1131913),
+        (dict(lka_places=('half1', 'half2_end')), 1160609),
+        (dict(gcw_style='plain', lka_places=('half1', 'half2_end')), 1156769),
+    ],
+)
+def test_options_of_the_default(options, params):
+    assert _params(GreitHRNet(**options)) + 41 * 17 == params
+
+
+@pytest.mark.parametrize(
+    ('options', 'params'),
+    [
         (dict(lka_places=('half1', 'half2')), 1159169),
         (dict(gsw_mask_style='bias'), 1159985),
         (dict(lka_places=ONE_LKA), 1157681),
