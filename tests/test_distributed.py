@@ -15,9 +15,13 @@ from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.registry import HOOKS, OPTIM_WRAPPERS
 from mmengine.runner import Runner
+from mmpose.models.backbones import litehrnet, shufflenet_v1, shufflenet_v2
+from mmpose.models.backbones.utils import channel_shuffle
 from test_learning import NETWORKS
 from torch import nn
 from two_processes import STEPS, build, samples, train
+
+from mmpose_lite.models import lgm_pose
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted(ROOT.glob('configs/*/**/td-*.py'))
@@ -190,3 +194,33 @@ def test_channels_last_changes_nothing_but_the_layout(network, toy_root):
     assert network == 'wgnet' or not any(layouts[:STEPS])  # whose attention ends that way
     for plain, last in zip(*results, strict=True):
         assert_same(last, plain)
+
+
+@pytest.mark.parametrize(
+    ('block', 'channels'),
+    [
+        (lambda: litehrnet.ConditionalChannelWeighting([8, 16], stride=1, reduce_ratio=4), (8, 16)),
+        (lambda: litehrnet.Stem(8, 16, 16, expand_ratio=1), (8,)),
+        (lambda: shufflenet_v1.ShuffleUnit(24, 24, combine='add'), (24,)),
+        (lambda: shufflenet_v2.InvertedResidual(8, 8), (8,)),
+        (lambda: lgm_pose.SFusion(8, 16), (8, 16)),
+    ],
+    ids=['weighting', 'stem', 'shufflenet v1', 'shufflenet v2', 'sfusion'],
+)
+def test_shuffled_channels_stay_last(block, channels, monkeypatch):
+    for module in (litehrnet, shufflenet_v1, shufflenet_v2, lgm_pose):
+        monkeypatch.setattr(module, 'channel_shuffle', channel_shuffle)  # what the hook changes is put back
+    model, maps = block().double().eval(), [torch.randn(2, count, 4, 6, dtype=torch.float64) for count in channels]
+
+    def outputs() -> list[torch.Tensor]:
+        whole = isinstance(model, litehrnet.ConditionalChannelWeighting)
+        result = model(list(maps)) if whole else model(*maps)
+        return result if whole else [result]
+
+    expected = outputs()
+    HOOKS.build(dict(type='ChannelsLastHook')).before_train(SimpleNamespace(model=model))
+    maps = [x.contiguous(memory_format=torch.channels_last) for x in maps]
+    for last, plain in zip(outputs(), expected, strict=True):
+        assert last.is_contiguous(memory_format=torch.channels_last)
+        assert not plain.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(last, plain, rtol=1e-10, atol=1e-10)
