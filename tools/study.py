@@ -10,7 +10,6 @@ OUT/results.json and OUT/results.md are written anew after each network. One tha
 """
 
 import argparse
-import pickle
 import sys
 
 import numpy as np
@@ -48,29 +47,18 @@ CLAIMS = (
 )
 
 
-def joints_found(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Of each person how many joints the network finds (PCKh@0.5), and how many are labelled, (people,) each.
-
-    Counted as ``MpiiPCKAccuracy`` does: without pelvis and thorax, predictions moved by a pixel, in units of the head.
-    """
-    people = sorted(pickle.loads(run.predictions.read_bytes()), key=lambda person: person['id'])
-    truth = [person['gt_instances'] for person in people]
-    predicted = np.stack([person['pred_instances']['keypoints'][0] for person in people]) + 1
-    labelled = np.stack([one['keypoints_visible'].reshape(-1) for one in truth]).astype(bool)
-    labelled[:, 6:8] = False
-    away = np.linalg.norm(predicted - np.stack([one['keypoints'][0] for one in truth]), axis=-1)
-    found = away < 0.5 * np.stack([one['head_size'].reshape(1) for one in truth])
-    return (found & labelled).sum(axis=1), labelled.sum(axis=1)
-
-
-def interval(ours: Run, peer: Run) -> tuple[float, float]:
+def interval(ours: dict, peer: dict) -> tuple[float, float]:
     """Between which differences in PCKh@0.5 lie 95 % of those on people drawn anew from the same people.
 
     A paired bootstrap: it tells what other people may have made of the difference, not what another seed may have.
+
+    Args:
+        ours: What :func:`side_by_side.finish` wrote down of a run.
+        peer: The same of the other.
     """
-    found, labelled = joints_found(ours)
+    (found, labelled), (found_by_peer, _) = (np.array(scores['people']).T for scores in (ours, peer))
     drawn = bootstrap(
-        (found - joints_found(peer)[0], labelled),
+        (found - found_by_peer, labelled),
         lambda more, labelled, axis: 100 * more.sum(axis) / labelled.sum(axis),
         paired=True,
         method='percentile',
@@ -132,12 +120,13 @@ def main() -> int:
         finished = {name: scores for name, run in runs.items() if (scores := run.scores())}
         heading = described(size, epochs, [0], args.cfg_options, runs.values())
         intervals = {
-            ours: interval(runs[ours], runs[peer])
+            ours: interval(finished[ours], finished[peer])
             for ours, peer, _ in CLAIMS
-            if all(name in finished and runs[name].predictions.is_file() for name in (ours, peer))
+            if all('people' in finished.get(name, ()) for name in (ours, peer))
         }
         text = '\n'.join([heading, '', table(finished, intervals), *unfinished(runs.values())])
-        return finished, f'{text}\n'
+        short = {name: {key: row[key] for key in row if key != 'people'} for name, row in finished.items()}
+        return short, f'{text}\n'
 
     return carry_out(args, list(runs.values()), results)
 

@@ -72,7 +72,7 @@ def test_trains_and_tests_as_the_runner_does(tmp_path):
         for name, value in expected.items():
             torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f'{n}: {m}')
         assert run.scores() == pytest.approx(scores)
-        found, labelled = study.joints_found(run)
+        found, labelled = side_by_side.joints_found(run.predictions)
         assert 100 * found.sum() / labelled.sum() == pytest.approx(scores['PCK'], abs=1e-4)
         assert run.progress() == 'in epoch 2 of 2'
 
