@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -231,3 +232,18 @@ def test_progress_in_words(tmp_path):
     assert side_by_side.unfinished([run])[-1] == f'- {tmp_path.name}: {run.progress()}'
     side_by_side.write(tmp_path / 'scores.json', '{"PCK": 1}')
     assert side_by_side.unfinished([run]) == []
+
+
+def test_readmes_print_what_was_recorded(monkeypatch, capsys):
+    for name in ('STUDY_SIZE', 'STUDY_EPOCHS', 'OMP_WAIT_POLICY'):
+        monkeypatch.setenv(name, '')
+    results = ROOT / 'configs' / 'lspet' / 'results'
+    monkeypatch.setattr(sys, 'argv', ['study.py', '--protocol', 'cpu', '--report', '--out', str(results)])
+    assert study.main() == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if re.match(r'\| [\w-]+ \| \d', line)]
+    assert len(rows) >= 3
+    study_table = (ROOT / 'configs' / 'lspet' / 'README.md').read_text()
+    main_table = (ROOT / 'README.md').read_text().replace('**', '').lower()
+    for row in rows:
+        assert row in study_table
+        assert row.lower() in main_table
