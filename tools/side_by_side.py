@@ -206,7 +206,7 @@ class Pool:
         checkpoint, predictions = ('--checkpoint', run.checkpoint), ('--dump', run.predictions)
         self._mim('test', run, run.work_dir / 'test', *checkpoint, *predictions, options=run.options)
         found = max((run.work_dir / 'test').glob('*/*.json'), key=lambda path: path.stat().st_mtime)
-        return json.loads(found.read_text())
+        return {name: score for name, score in json.loads(found.read_text()).items() if 'time' not in name}
 
     def _mim(self, verb: str, run: Run, work_dir: Path, *arguments: str | Path, options: tuple[str, ...]) -> None:
         import torch
