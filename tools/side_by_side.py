@@ -39,8 +39,7 @@ def computes_in_bfloat16() -> bool:
 def fast_options() -> tuple[str, ...]:
     """Options for training alone, which change how fast is learned and hardly what.
 
-    On CPUs float32 all the same: even with instructions for bfloat16 Lite-HRNet and Greit-HRNet train slower in it,
-    whose many small steps each convert what they read.
+    On CPUs float32 all the same: even with instructions for bfloat16 Lite-HRNet and Greit-HRNet train slower in it.
     """
     return (*FAST, *(BFLOAT16 if computes_in_bfloat16() else ()))
 
