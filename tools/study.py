@@ -41,6 +41,7 @@ PROTOCOLS = dict(
 CLAIMS = (
     ('lgm-pose', 'lite-hrnet-18', 2.3),
     ('greit-hrnet-18', 'lite-hrnet-18', 0.7),
+    ('greit-hrnet-30', 'lite-hrnet-30', 0.4),
     ('hevitpose-t', 'lite-hrnet-30', 2.1),
     ('hevitpose-b', 'resnet-50', 1.7),
     ('wgnet', 'hrnet-w32', -0.9),
