@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+from scipy.stats import bootstrap
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = {path.stem.split('_')[1]: path for path in sorted(ROOT.glob('configs/lspet/td-*.py'))}
@@ -289,6 +290,32 @@ def finish(run: Run, scores: dict) -> None:
     people = np.stack(joints_found(run.predictions), axis=1).tolist()
     write(run.work_dir / 'scores.json', json.dumps(dict(scores, **costs, precision=run.precision, people=people)))
     print(f'{run.work_dir.name}: PCKh@0.5 {scores["PCK"]:.2f}, @0.1 {scores["PCK@0.1"]:.2f}', flush=True)
+
+
+def interval(ours: list[dict], peer: list[dict]) -> tuple[float, float] | None:
+    """Between which differences in PCKh@0.5 lie 95 % of those on people drawn anew from the same people.
+
+    A paired bootstrap: it tells what other people may have made of the difference, not what another seed may have.
+
+    Args:
+        ours: What :func:`finish` wrote down, of each seed; the difference is that of the means over the seeds.
+        peer: The same of the other, of the same seeds.
+
+    Returns:
+        None where a run's people are not known: there is none yet, or it was written down before they were kept.
+    """
+    if not ours or not all('people' in run for run in (*ours, *peer)):
+        return None
+    labelled = np.array(ours[0]['people'])[:, 1]
+    found, found_by_peer = (np.mean([run['people'] for run in runs], axis=0)[:, 0] for runs in (ours, peer))
+    drawn = bootstrap(
+        (found - found_by_peer, labelled),
+        lambda more, labelled, axis: 100 * more.sum(axis) / labelled.sum(axis),
+        paired=True,
+        method='percentile',
+        random_state=0,
+    )
+    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
 def unfinished(runs: Iterable[Run]) -> list[str]:

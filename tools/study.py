@@ -12,8 +12,6 @@ OUT/results.json and OUT/results.md are written anew after each network. One tha
 import argparse
 import sys
 
-import numpy as np
-from scipy.stats import bootstrap
 from side_by_side import (
     NETWORKS,
     Run,
@@ -22,6 +20,7 @@ from side_by_side import (
     described,
     fast_options,
     folder,
+    interval,
     prepare,
     unfinished,
 )
@@ -48,32 +47,12 @@ CLAIMS = (
 )
 
 
-def interval(ours: dict, peer: dict) -> tuple[float, float]:
-    """Between which differences in PCKh@0.5 lie 95 % of those on people drawn anew from the same people.
-
-    A paired bootstrap: it tells what other people may have made of the difference, not what another seed may have.
-
-    Args:
-        ours: What :func:`side_by_side.finish` wrote down of a run.
-        peer: The same of the other.
-    """
-    (found, labelled), (found_by_peer, _) = (np.array(scores['people']).T for scores in (ours, peer))
-    drawn = bootstrap(
-        (found - found_by_peer, labelled),
-        lambda more, labelled, axis: 100 * more.sum(axis) / labelled.sum(axis),
-        paired=True,
-        method='percentile',
-        random_state=0,
-    )
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
-
-
-def table(results: dict[str, dict], intervals: dict[str, tuple[float, float]]) -> str:
+def table(results: dict[str, dict], intervals: dict[str, tuple[float, float] | None]) -> str:
     """Markdown: the networks by score, then the differences that the papers print beside those found here.
 
     Args:
         results: Of each finished network ``PCK`` and ``PCK@0.1`` in percent, ``parameters`` and ``macs``.
-        intervals: What :func:`interval` gives for a network and the peer of its claim, where it is known.
+        intervals: What :func:`side_by_side.interval` gives for the first network of each claim and its peer.
     """
     rows = ['| network | parameters | MACs | PCKh@0.5 | PCKh@0.1 |', '| --- | --- | --- | --- | --- |']
     for name, row in sorted(results.items(), key=lambda item: -item[1]['PCK']):
@@ -87,7 +66,7 @@ def table(results: dict[str, dict], intervals: dict[str, tuple[float, float]]) -
         if ours in results and peer in results:
             here = results[ours]['PCK'] - results[peer]['PCK']
             sign, drawn = 'yes' if here * printed > 0 else 'no', 'not known'
-            if ours in intervals:
+            if intervals[ours]:
                 low, high = intervals[ours]
                 drawn = f'{low:+.2f} to {high:+.2f}'
                 sign = 'not settled' if low <= 0 <= high else sign
@@ -121,9 +100,9 @@ def main() -> int:
         finished = {name: scores for name, run in runs.items() if (scores := run.scores())}
         heading = described(size, epochs, [0], args.cfg_options, runs.values())
         intervals = {
-            ours: interval(finished[ours], finished[peer])
+            ours: interval([finished[ours]], [finished[peer]])
             for ours, peer, _ in CLAIMS
-            if all('people' in finished.get(name, ()) for name in (ours, peer))
+            if ours in finished and peer in finished
         }
         text = '\n'.join([heading, '', table(finished, intervals), *unfinished(runs.values())])
         short = {name: {key: row[key] for key in row if key != 'people'} for name, row in finished.items()}

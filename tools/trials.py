@@ -24,6 +24,7 @@ from side_by_side import (
     described,
     fast_options,
     folder,
+    interval,
     prepare,
     unfinished,
 )
@@ -126,10 +127,11 @@ def compare(name: str, question: str, scores: dict[int, dict], baseline: dict[in
     """
     row = dict(name=name, question=question, seeds=sorted(scores), metrics={})
     row.update({cost: next(iter(scores.values()))[cost] for cost in ('parameters', 'macs')})
+    seeds = sorted(scores.keys() & baseline.keys())
+    ours, peer = ([runs[seed] for seed in seeds] for runs in (scores, baseline))
+    row['interval'] = interval(ours, peer)
     for metric in ('PCK', 'PCK@0.1'):
-        differences = [
-            scores[seed][metric] - baseline[seed][metric] for seed in sorted(scores.keys() & baseline.keys())
-        ]
+        differences = [one[metric] - other[metric] for one, other in zip(ours, peer, strict=True)]
         row['metrics'][metric] = dict(
             mean=mean(score[metric] for score in scores.values()), differences=differences, verdict=verdict(differences)
         )
@@ -139,16 +141,22 @@ def compare(name: str, question: str, scores: dict[int, dict], baseline: dict[in
 def table(rows: list[dict]) -> str:
     """Markdown of the rows that :func:`compare` gives; baselines, which have no question, without differences."""
     lines = [
-        '| network or trial | parameters | MACs | PCKh@0.5 | each seed | | PCKh@0.1 | each seed | |',
-        '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+        '| network or trial | parameters | MACs | PCKh@0.5 | each seed | | 95 % of draws | PCKh@0.1 | each seed | |',
+        '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ]
     for row in rows:
         cells = [f'{row["name"]}: {row["question"]}' if row['question'] else f'**{row["name"]}**']
         cells += [f'{row["parameters"] / 1e6:.2f} M', f'{row["macs"] / 1e9:.2f} G']
-        for metric in row['metrics'].values():
-            differences = ' '.join(f'{difference:+.2f}' for difference in metric['differences'])
-            cells += [f'{metric["mean"]:.2f}', *((differences, metric['verdict']) if row['question'] else ('', ''))]
-        lines.append(f'| {" | ".join(cells)} |')
+        coarse, fine = (
+            [
+                f'{metric["mean"]:.2f}',
+                ' '.join(f'{difference:+.2f}' for difference in metric['differences']),
+                metric['verdict'] if row['question'] else '',
+            ]
+            for metric in row['metrics'].values()
+        )
+        drawn = '{:+.2f} to {:+.2f}'.format(*row['interval']) if row['interval'] else ''
+        lines.append(f'| {" | ".join([*cells, *coarse, drawn, *fine])} |')
     return '\n'.join(lines)
 
 
@@ -182,7 +190,7 @@ def compare_all(trials: list[Trial], runs: dict[tuple[str, int], Run]) -> list[d
     asked = {trial.name: (trial.question, trial.baseline) for trial in trials}
     rows = []
     for name, scores in finished.items():
-        question, baseline = asked.get(name, ('', name))
+        question, baseline = asked.get(name, ('', None))
         rows.append(compare(name, question, scores, finished.get(baseline, {})))
     return rows
 

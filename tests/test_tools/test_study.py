@@ -173,7 +173,7 @@ def scores(pck: float) -> dict:
 def test_table_puts_the_papers_differences_beside_these():
     found = {'lgm-pose': 60.0, 'lite-hrnet-18': 57.5, 'wgnet': 61.0, 'hrnet-w32': 60.0, 'hevitpose-t': 70.0}
     found['greit-hrnet-18'] = 57.0
-    intervals = {'lgm-pose': (0.5, 4.5), 'greit-hrnet-18': (-3, 1)}
+    intervals = {'lgm-pose': (0.5, 4.5), 'greit-hrnet-18': (-3, 1), 'wgnet': None}
     rows = study.table({name: scores(pck) for name, pck in found.items()}, intervals).splitlines()
     assert [row.split(' | ')[0] for row in rows[2:8]] == [
         *('| hevitpose-t', '| wgnet', '| lgm-pose', '| hrnet-w32', '| lite-hrnet-18', '| greit-hrnet-18')
@@ -207,11 +207,18 @@ def test_interval_of_people_drawn_anew(tmp_path):
     ours = predicted(tmp_path / 'ours.pkl', np.zeros(400))
     peer = predicted(tmp_path / 'peer.pkl', np.arange(400) % 4 == 0)
     assert peer['people'][:5] == [[12, 13], [13, 13], [13, 13], [13, 13], [12, 13]]
-    low, high = study.interval(ours, peer)
+    low, high = side_by_side.interval([ours], [peer])
     # a quarter of 400 people, each with a 13th of their joints: 25 % +- 1.96 * sqrt(0.25 * 0.75 / 400)
     assert 13 * low == pytest.approx(25 - 4.24, abs=0.3)
     assert 13 * high == pytest.approx(25 + 4.24, abs=0.3)
-    assert study.interval(peer, ours) == pytest.approx((-high, -low), abs=0.02)
+    assert side_by_side.interval([peer], [ours]) == pytest.approx((-high, -low), abs=0.02)
+    assert side_by_side.interval([ours, ours], [peer, peer]) == pytest.approx((low, high))
+    assert side_by_side.interval([ours, ours], [peer, ours]) == pytest.approx((low / 2, high / 2))
+
+
+def test_no_interval_without_people():
+    assert side_by_side.interval([], []) is None
+    assert side_by_side.interval([dict(people=[[1, 1]])], [dict(PCK=50)]) is None
 
 
 def test_claims_and_protocols_name_networks():
