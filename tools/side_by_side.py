@@ -293,7 +293,7 @@ def finish(run: Run, scores: dict) -> None:
 
 
 def interval(ours: list[dict], peer: list[dict]) -> tuple[float, float] | None:
-    """Between which differences in PCKh@0.5 lie 95 % of those on people drawn anew from the same people.
+    """The range of 95 % of the differences in PCKh@0.5 when people are drawn anew from the same people.
 
     A paired bootstrap: it tells what other people may have made of the difference, not what another seed may have.
 
@@ -302,7 +302,7 @@ def interval(ours: list[dict], peer: list[dict]) -> tuple[float, float] | None:
         peer: The same of the other, of the same seeds.
 
     Returns:
-        None where a run's people are not known: there is none yet, or it was written down before they were kept.
+        Its ends, in percent. None without runs, and where one was written down before ``people`` were kept.
     """
     if not ours or not all('people' in run for run in (*ours, *peer)):
         return None
