@@ -126,8 +126,8 @@ def compare(name: str, question: str, scores: dict[int, dict], baseline: dict[in
         baseline: The same of the baseline. Only seeds that both have are compared.
 
     Returns:
-        ``name``, ``question``, ``seeds``, ``parameters``, ``macs``, ``interval`` (see :func:`side_by_side.interval`) and
-        ``metrics``: of each ``mean`` over the seeds, ``differences`` by seed, both in percent, and ``verdict``.
+        ``name``, ``question``, ``seeds``, ``parameters``, ``macs``, ``interval`` (:func:`side_by_side.interval`), and
+        of each of ``metrics`` the ``mean`` over the seeds, ``differences`` by seed, both in percent, and ``verdict``.
     """
     row = dict(name=name, question=question, seeds=sorted(scores), metrics={})
     row.update({cost: next(iter(scores.values()))[cost] for cost in ('parameters', 'macs')})
