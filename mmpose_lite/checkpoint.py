@@ -225,6 +225,11 @@ class CheckpointGuardHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Check the weights before MMEngine loads them."""
+        if runner._resume and not {'epoch', 'iter'} <= checkpoint.get('meta', {}).keys():
+            raise CheckpointError(
+                f'{runner._load_from} holds weights alone, no training to resume. For one that starts from them write '
+                'load_from into its config file: beside --resume, --cfg-options load_from names what is resumed'
+            )
         model = getattr(runner.model, 'module', runner.model)
         fine_tuning = isinstance(runner._train_loop, BaseLoop) and not runner._resume  # a test leaves it unbuilt
         prefixes = ('backbone.', 'neck.') if fine_tuning else ('',)

@@ -74,6 +74,26 @@ def test_training_resumes(trained, toy_root, tmp_path):
     assert resumed['optimizer']['state'][0]['step'] == 4
 
 
+def test_resumed_without_a_checkpoint_it_starts_from_the_configs_weights(trained, toy_root, tmp_path):
+    still = {'optim_wrapper.optimizer.lr': 0.0, 'param_scheduler': []}
+    tiny_config(toy_root, tmp_path / 'work', load_from=str(trained), **still).dump(tmp_path / 'config.py')
+    config = Config.fromfile(tmp_path / 'config.py')
+    config.merge_from_dict(dict(resume=True, load_from=None))  # as `mim train --resume` does
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert (runner.epoch, runner.iter) == (1, 2)
+    start = load_from_local(str(trained))['state_dict']
+    assert all(torch.equal(value, start[name]) for name, value in runner.model.named_parameters())
+
+
+def test_weights_alone_cannot_be_resumed(trained, toy_root, tmp_path):
+    weights = tmp_path / 'weights.pth'
+    torch.save({'state_dict': load_from_local(str(trained))['state_dict']}, weights)
+    runner = Runner.from_cfg(tiny_config(toy_root, tmp_path / 'work', load_from=str(weights), resume=True))
+    with pytest.raises(CheckpointError, match=r'weights\.pth holds weights alone.*config file'):
+        runner.train()
+
+
 def test_mmengines_own_entry_point_uses_the_safe_loader(trained):
     model = nn.Linear(1, 1)
     load_checkpoint(model, str(trained), map_location='cpu', logger='silent')

@@ -4,6 +4,7 @@ import os
 import zipfile
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
@@ -93,7 +94,7 @@ class ResumableCheckpointHook(CheckpointHook):
         self._unrecorded = False
 
     def before_run(self, runner) -> None:
-        """Choose the checkpoint for ``--resume`` without a file name."""
+        """Choose the checkpoint for ``--resume`` without a file name; without one, start as the config says."""
         if not (runner._resume and runner._load_from is None and isinstance(runner._train_loop, BaseLoop)):
             return
         found = [find_checkpoint(Path(runner.work_dir)) if is_main_process() else None]
@@ -101,8 +102,11 @@ class ResumableCheckpointHook(CheckpointHook):
         path, passed = found[0]
         if path is None:
             runner._resume = False
+            if runner.cfg.filename:  # MMPose's --resume drops its load_from
+                runner._load_from = Config.fromfile(runner.cfg.filename).get('load_from')
             reason = '; '.join(passed) or f'no checkpoint in {runner.work_dir}'
-            runner.logger.warning(f'{reason}: training starts at the beginning')
+            start = f', with the weights of {runner._load_from}' if runner._load_from else ''
+            runner.logger.warning(f'{reason}: training starts at the beginning{start}')
         else:
             runner._load_from = str(path)
             if passed:
