@@ -210,9 +210,10 @@ def test_distillation_wants_a_teacher(monkeypatch, capsys, tmp_path):
     assert 'lgm-pose-distilled_128x128_40e_seed0: not started' in capsys.readouterr().out
 
 
-def test_the_readme_prints_what_was_recorded(monkeypatch, capsys):
+@pytest.mark.parametrize('which', ['--epochs 8', '--epochs 40 --only lgm-pose-residual --seeds 0'])
+def test_the_readme_prints_what_was_recorded(which, monkeypatch, capsys):
     results = side_by_side.ROOT / 'configs' / 'lspet' / 'results'
-    monkeypatch.setattr(sys, 'argv', ['trials.py', '--epochs', '8', '--report', '--out', str(results)])
+    monkeypatch.setattr(sys, 'argv', ['trials.py', *which.split(), '--report', '--out', str(results)])
     for name in ('STUDY_SIZE', 'STUDY_EPOCHS', 'OMP_WAIT_POLICY'):
         monkeypatch.setenv(name, '')
     assert trials.main() == 0
