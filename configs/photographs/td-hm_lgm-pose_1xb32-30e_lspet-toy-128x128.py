@@ -1,6 +1,6 @@
-# LGM-Pose at 128x128 for photographs, the first half of the training of what ships (_second is the other). Leeds Sports Pose Extended people mixed with
-# generated ones, so that it knows people who stand as well as acrobats, and crops of upper bodies, with nothing drawn
-# where the picture ends. On a CPU with bfloat16:
+# LGM-Pose at 128x128 for photographs, the first half of the training of what ships (_second is the other). Leeds Sports
+# Pose Extended people mixed with generated ones, so that it knows people who stand as well as acrobats, and crops of
+# upper bodies, with nothing drawn where the picture ends. On a CPU with bfloat16:
 #   mmpose-lite toy-data data/toy_mix --train 1500 --seed 7
 #   MPII_ROOT=/data/lspet TOY_ROOT=data/toy_mix mim train mmpose \
 #       configs/photographs/td-hm_lgm-pose_1xb32-30e_lspet-toy-128x128.py --amp --cfg-options \
@@ -19,7 +19,7 @@ custom_hooks = _base_.custom_hooks + [
     dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, update_buffers=True, priority=49)]
 
 codec = dict(type='MSRAHeatmap', input_size=(128, 128), heatmap_size=(32, 32), sigma=1)
-# decoded by DARK (Zhang et al., CVPR 2020): at no cost in training, PCKh@0.5 56.2 for 55.2 after these 30 epochs
+# decoded by DARK (Zhang et al., CVPR 2020): at no cost in training, after these 30 epochs PCKh@0.5 56.2 for 55.2
 decoder = dict(codec, unbiased=True, blur_kernel_size=5)
 model = dict(backbone=dict(img_size=(128, 128)), head=dict(out_channels=16, decoder=decoder))
 
