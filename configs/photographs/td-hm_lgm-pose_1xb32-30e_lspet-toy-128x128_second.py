@@ -1,5 +1,6 @@
 # 30 more epochs for the pose network that ships, from the end of the first 30 and with its paper's steps for the
-# cosine, which in 8 epochs of configs/lspet gave 3 points. PCKh@0.5 61.0 for 56.2: what it lacked was fit.
+# cosine, which in 8 epochs of configs/lspet gave 3 points. PCKh@0.5 61.0 for 56.2, how much of it by the
+# steps and how much by the epochs was not asked.
 _base_ = 'td-hm_lgm-pose_1xb32-30e_lspet-toy-128x128.py'
 
 load_from = 'work_dirs/pose/first.safetensors'
