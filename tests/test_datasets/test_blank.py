@@ -11,14 +11,15 @@ KEYPOINTS = {  # in pixels of the crop, and whether somebody labelled it
 }
 
 
-def encode(*transforms) -> dict:
+def encode(*transforms, **changes) -> dict:
     positions, labelled = zip(*KEYPOINTS.values(), strict=True)
     results = dict(
         transformed_keypoints=np.array([positions], np.float32),
         keypoints_visible=np.array([labelled], np.float32),
         dataset_keypoint_weights=np.ones(len(positions), np.float32),
     )
-    results['keypoints'] = results['transformed_keypoints']
+    results.update(keypoints=np.maximum(results['transformed_keypoints'], 0), img_shape=(200, 200))
+    results.update(changes)
     for transform in (dict(type='GenerateTarget', encoder=CODEC), *transforms):
         results = TRANSFORMS.build(transform)(results)
     return results
@@ -42,3 +43,14 @@ def test_labelled_keypoint_outside_is_to_be_blank():
     blank = [not heatmap.any() for heatmap in after['heatmaps']]
     assert blank == [False, True, True, True, False]
     assert np.array_equal(before['heatmaps'], after['heatmaps'])
+
+
+def test_labelled_keypoint_beyond_the_picture_is_to_be_blank():
+    """A crop of a portrait ends below the picture: no hips are to be drawn on the black there."""
+    after = encode(dict(type='BlankOutside'), img_shape=(35, 28, 3))
+    blank = [not heatmap.any() for heatmap in after['heatmaps']]
+    assert blank == [True] * len(KEYPOINTS)
+    assert after['keypoint_weights'].tolist() == [[1, 1, 0, 0, 1]]
+    above = encode(dict(type='BlankOutside'), keypoints=np.array([[(30, -1)] + [(30, 20)] * 4], np.float32))
+    assert not above['heatmaps'][0].any()
+    assert above['heatmaps'][4].any()
