@@ -1,5 +1,6 @@
 """configs/photographs: what the weights that ship are trained with, here on generated people."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,21 @@ DETECTOR = next(CONFIGS.glob('rtmdet-*.py'))
 
 
 @pytest.fixture
-def roots(toy_root, monkeypatch):
+def roots(toy_root, monkeypatch, tmp_path):
     for name in ('MPII_ROOT', 'TOY_ROOT', 'LSPET_ROOT'):
         monkeypatch.setenv(name, str(toy_root))
+    scenes = tmp_path / 'scenes'  # generated people for composed ones
+    (scenes / 'annotations').mkdir(parents=True)
+    (scenes / 'images').symlink_to(toy_root / 'images')
+    for name, source in (('person_boxes', 'person_keypoints'), ('mpii', 'mpii')):
+        shutil.copy(toy_root / f'annotations/{source}_train.json', scenes / f'annotations/{name}_train.json')
+    monkeypatch.setenv('SCENES_ROOT', str(scenes))
 
 
 @pytest.mark.parametrize('path', POSE, ids=lambda path: path.stem)
-def test_pose_is_trained_on_both_kinds_of_people(path, roots, tmp_path):
+def test_pose_is_trained_on_every_kind_of_people(path, roots, tmp_path):
     config = Config.fromfile(path)
-    config.load_from = None  # the second stage starts from the end of the first
+    config.load_from = None  # later stages start from the end of the one before
     config.work_dir, config.log_level = str(tmp_path), 'ERROR'
     config.train_dataloader.update(batch_size=4, num_workers=0, persistent_workers=False)
     config.val_dataloader.update(num_workers=0, persistent_workers=False)
@@ -35,7 +42,9 @@ def test_pose_is_trained_on_both_kinds_of_people(path, roots, tmp_path):
     runner.train()
     dataset = runner.train_dataloader.dataset
     people = len(dataset.datasets[0])
-    assert len(dataset) == people + round(0.3 * people)
+    scenes = 'scenes' in path.stem
+    assert len(dataset.datasets) == 2 + scenes
+    assert len(dataset) == people + round(0.3 * people) + scenes * round(0.45 * people)
     scores = runner.message_hub.get_scalar('val/PCK').current()
     assert np.isfinite(scores)
     assert {'epoch_1.pth', 'curves.png'} <= {path.name for path in tmp_path.iterdir()}
@@ -51,12 +60,12 @@ def test_detector_learns_from_every_data_set(roots):
 
     with DefaultScope.overwrite_default_scope('mmdet'):
         datasets = [DATASETS.build(dataset) for dataset in config.train_dataloader.dataset.datasets]
-        assert len(datasets) == 2
+        assert len(datasets) == 3
         model = MODELS.build(config.model)
         for dataset in datasets:
             np.random.seed(0)
             batch = pseudo_collate([dataset[index] for index in range(4)])
-            assert {tuple(image.shape) for image in batch['inputs']} == {(3, 320, 320)}
+            assert {tuple(image.shape) for image in batch['inputs']} == {(3, 256, 256)}
             assert any(len(sample.gt_instances) for sample in batch['data_samples'])
             data = model.data_preprocessor(batch, training=True)
             loss, _ = model.parse_losses(model(**data, mode='loss'))
