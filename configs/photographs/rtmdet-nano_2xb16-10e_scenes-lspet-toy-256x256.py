@@ -52,7 +52,6 @@ train_dataloader = dict(
                 ann_file='annotations/person_boxes_train.json',
                 data_root=scenes_root,
                 pipeline=scenes_pipeline,
-                filter_cfg=dict(filter_empty_gt=False),
                 **boxes),
             dict(data_root=lspet_root, **keypoints),
             dict(data_root=_base_.data_root, indices=1000, **keypoints),
