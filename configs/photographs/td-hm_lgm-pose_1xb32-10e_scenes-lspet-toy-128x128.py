@@ -1,9 +1,10 @@
 # The last part of the training of the pose network that ships: 10 more epochs, most of them of the scenes that the
-# detector learns from (tools/compose_scenes.py), so that it knows portraits, people cut by the picture's edge, and boxes
-# around what is seen of somebody. On a CPU with bfloat16:
+# detector learns from (tools/compose_scenes.py), so that it knows portraits, people cut by the picture's edge, and
+# boxes around what is seen of somebody. On a CPU with bfloat16:
 #   MPII_ROOT=/data/lspet TOY_ROOT=data/toy_mix SCENES_ROOT=data/scenes mim train mmpose \
 #       configs/photographs/td-hm_lgm-pose_1xb32-10e_scenes-lspet-toy-128x128.py --amp --cfg-options \
-#       optim_wrapper.dtype=bfloat16 optim_wrapper.optimizer.fused=True default_hooks.channels_last.type=ChannelsLastHook
+#       optim_wrapper.dtype=bfloat16 optim_wrapper.optimizer.fused=True \
+#       default_hooks.channels_last.type=ChannelsLastHook
 _base_ = 'td-hm_lgm-pose_1xb32-30e_lspet-toy-128x128.py'
 
 load_from = 'work_dirs/pose/second.safetensors'

@@ -317,4 +317,6 @@ def test_training_stops_at_a_broken_picture_or_skips_it(data, tmp_path, monkeypa
 
 def test_every_training_notices_broken_pictures():
     for path in ROOT.glob('configs/*/**/td-*.py'):
-        assert Config.fromfile(path).train_dataloader.dataset.pipeline[0].type == 'LoadIntactImage', path
+        dataset = Config.fromfile(path).train_dataloader.dataset
+        for part in dataset.get('datasets', [dict(pipeline=[])]):
+            assert (part['pipeline'] + dataset.pipeline)[0].type == 'LoadIntactImage', path
