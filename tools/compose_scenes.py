@@ -388,7 +388,7 @@ def main(data: Path, out: Path, count: int, seed: int, processes: int) -> None:
     _write_json(
         [person.to_mpii(picture['file_name']) for picture, person in everybody], annotations / 'mpii_train.json'
     )
-    print(f'{out}: {len(everybody)} people in {count} pictures, of {len(_photos)} cut out')
+    print(f'{out}: {len(everybody)} people in {count} pictures, of {len(_photos)} cut out of {len(people)}')
 
 
 if __name__ == '__main__':
