@@ -6,7 +6,7 @@ photographs along their keypoints (GrabCut) and put, most of them upright, into 
 was removed or not, among painted things and shapes of people that are none; or the photograph itself is framed as a
 portrait. After "Cut, Paste and Learn" (Dwibedi et al., ICCV 2017): https://arxiv.org/abs/1708.01642
 
-python tools/compose_scenes.py --data /data/lspet --out data/scenes --count 10000
+python tools/compose_scenes.py --data /data/lspet --out data/scenes --count 12000
 
 The data has MPII's format (annotations/mpii_train.json and images/). What is written has it too, and COCO's with boxes
 alone; a joint beyond the picture's edge is labelled where it would be, which BlankOutside understands.
@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-PELVIS, THORAX, NECK, HEAD_TOP = 6, 7, 8, 9
+PELVIS, THORAX, NECK, HEAD_TOP = 6, 7, 8, 9  # MPII's numbers, as all below
 SHOULDERS_HIPS = (2, 3, 13, 12)
 MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)  # left joints for right ones
 LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (10, 11), (11, 12), (13, 14), (14, 15), (8, 9), (2, 12), (3, 13))
@@ -126,11 +126,17 @@ def cut_out(image: np.ndarray, joints: np.ndarray) -> np.ndarray | None:
 
 
 def read_photograph(annotation: dict, images: Path) -> Photograph | None:
-    """A person of the annotation file; None where a joint is missing or the person cannot be cut out."""
-    image = cv2.imread(str(images / annotation['image']))
-    joints = np.array(annotation['joints'], np.float64)
-    if image is None or not all(annotation['joints_vis']):
+    """A person of the annotation file; None where a joint is missing or the person cannot be cut out.
+
+    Raises:
+        FileNotFoundError: If the picture is missing or broken.
+    """
+    path = images / annotation['image']
+    if (image := cv2.imread(str(path))) is None:
+        raise FileNotFoundError(f'{path} is missing or broken: check --data')
+    if not all(annotation['joints_vis']):
         return None
+    joints = np.array(annotation['joints'], np.float64)
     person = cut_out(image, joints)
     if person is None:
         return None
@@ -345,7 +351,12 @@ def compose(index: int, seed: int, photos: list[Photograph]) -> tuple[np.ndarray
     return scene.finish(), scene.people()
 
 
-_photos: list[Photograph] = []  # inherited by the processes
+_photos: list[Photograph] = []  # of each process
+
+
+def _begin(photos: list[Photograph]) -> None:
+    cv2.setNumThreads(1)
+    _photos[:] = photos
 
 
 def _write(index: int, seed: int, images: Path) -> tuple[dict, list[Person]]:
@@ -370,12 +381,15 @@ def main(data: Path, out: Path, count: int, seed: int, processes: int) -> None:
     for folder in (images, annotations):
         folder.mkdir(parents=True, exist_ok=True)
     people = json.loads(source.read_text())
-    with multiprocessing.Pool(processes, cv2.setNumThreads, (1,)) as pool:
+    with multiprocessing.Pool(processes, _begin, ([],)) as pool:
         read = pool.imap(partial(read_photograph, images=data / 'images'), people, chunksize=16)
-        _photos[:] = [photo for photo in tqdm(read, 'people cut out', len(people)) if photo]
-    if not any(photo.upright for photo in _photos):
+        try:
+            photos = [photo for photo in tqdm(read, 'people cut out', len(people)) if photo]
+        except FileNotFoundError as error:
+            raise SystemExit(str(error)) from error
+    if not any(photo.upright for photo in photos):
         raise SystemExit(f'{source}: nobody who is upright could be cut out of the pictures in {data / "images"}')
-    with multiprocessing.Pool(processes, cv2.setNumThreads, (1,)) as pool:
+    with multiprocessing.Pool(processes, _begin, (photos,)) as pool:
         write = partial(_write, seed=seed, images=images)
         pictures = list(tqdm(pool.imap(write, range(count), chunksize=16), 'pictures', count))
     everybody = [(picture, person) for picture, people in pictures for person in people]
@@ -388,7 +402,7 @@ def main(data: Path, out: Path, count: int, seed: int, processes: int) -> None:
     _write_json(
         [person.to_mpii(picture['file_name']) for picture, person in everybody], annotations / 'mpii_train.json'
     )
-    print(f'{out}: {len(everybody)} people in {count} pictures, of {len(_photos)} cut out of {len(people)}')
+    print(f'{out}: {len(everybody)} people in {count} pictures, of {len(photos)} cut out of {len(people)}')
 
 
 if __name__ == '__main__':
@@ -397,7 +411,7 @@ if __name__ == '__main__':
         '--data', type=Path, required=True, help='photographs of one person each, in the layout of MPII'
     )
     parser.add_argument('--out', type=Path, required=True, help='folder for images/ and annotations/')
-    parser.add_argument('--count', type=int, default=10000, help='pictures to compose')
+    parser.add_argument('--count', type=int, default=12000, help='pictures to compose')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--processes', type=int, default=multiprocessing.cpu_count())
     main(**vars(parser.parse_args()))

@@ -181,4 +181,5 @@ def test_what_is_missing_is_named(tmp_path, data):
     (tmp_path / 'annotations/mpii_train.json').write_bytes((data / 'annotations/mpii_train.json').read_bytes())
     done = run('--data', tmp_path, '--out', tmp_path / 'out')
     assert done.returncode == 1
-    assert f'the pictures in {tmp_path}/images' in done.stderr
+    assert f'{tmp_path}/images/0.png is missing or broken: check --data' in done.stderr
+    assert 'Traceback' not in done.stderr
