@@ -25,10 +25,12 @@ from tqdm import tqdm
 
 PELVIS, THORAX, NECK, HEAD_TOP = 6, 7, 8, 9  # MPII's numbers, as all below
 SHOULDERS_HIPS = (2, 3, 13, 12)
+SHOULDERS, ELBOWS = (12, 13), (11, 14)
 MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)  # left joints for right ones
 LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (10, 11), (11, 12), (13, 14), (14, 15), (8, 9), (2, 12), (3, 13))
 SHAPES = ((320, 240), (320, 240), (240, 320), (240, 320), (320, 180), (288, 288))  # width and height in pixels
-MAX_ZOOM = 5  # of a photograph; beyond there is nothing to see
+MAX_ZOOM = 5  # of a photograph; beyond there is nothing to see,
+MAX_ZOOM_NEAR = 12  # except for a network that looks at 128x128 pixels
 KEPT_OPEN = 0.4  # share of a person that others may not hide
 
 
@@ -54,6 +56,13 @@ class Photograph:
     def trunk(self) -> float:
         """Length from the pelvis to the top of the head in pixels: about half a person's height."""
         return float(np.linalg.norm(self.joints[HEAD_TOP] - self.joints[PELVIS]))
+
+    @property
+    def lowered(self) -> bool:
+        """Whether both elbows are below the shoulders, along the trunk: as people stand and sit, acrobats aside."""
+        trunk = self.joints[PELVIS] - self.joints[THORAX]
+        upper_arms = self.joints[list(ELBOWS)] - self.joints[list(SHOULDERS)]
+        return bool((upper_arms @ trunk > 0.15 * trunk @ trunk).all())
 
     @property
     def tilt(self) -> float:
@@ -287,16 +296,22 @@ def straight(rng: np.random.Generator, photo: Photograph, spread: float, always:
     return rng.normal(0, spread) - photo.tilt
 
 
-def portrait(scene: Scene) -> None:
-    """One person from the head down to somewhere between chest and feet."""
+def portrait(scene: Scene, near: bool = False) -> None:
+    """One person from the head down to somewhere between chest and feet.
+
+    Args:
+        scene: Where they go.
+        near: To somewhere between neck and hips, the top of the head perhaps cut off, arms lowered most of the time.
+    """
     rng = scene.rng
+    highest, least, most, max_zoom = (-0.08, 0.4, 1.2, MAX_ZOOM_NEAR) if near else (0.02, 0.5, 2, MAX_ZOOM)
     for _ in range(20):
         photo = scene.draw_photo()
-        if not photo.upright:
+        if not photo.upright or (near and not photo.lowered and rng.random() < 0.7):
             continue
-        above = rng.uniform(0.02, 0.3) * scene.height
-        zoom = (scene.height - above) / (photo.trunk * np.exp(rng.uniform(np.log(0.5), np.log(2))))
-        if zoom > MAX_ZOOM:
+        above = rng.uniform(highest, 0.3) * scene.height
+        zoom = (scene.height - above) / (photo.trunk * np.exp(rng.uniform(np.log(least), np.log(most))))
+        if zoom > max_zoom:
             continue
         angle, flip = straight(rng, photo, 8, always=True), bool(rng.random() < 0.5)
         if flip:
@@ -340,11 +355,15 @@ def group(scene: Scene, number: int) -> None:
             break
 
 
-def compose(index: int, seed: int, photos: list[Photograph]) -> tuple[np.ndarray, list[Person]]:
-    """Picture number ``index`` and who is in it, always the same for a seed."""
+def compose(
+    index: int, seed: int, photos: list[Photograph], portraits: bool = False
+) -> tuple[np.ndarray, list[Person]]:
+    """Picture number ``index`` and who is in it, always the same for a seed; any scene, or a near portrait."""
     rng = np.random.default_rng((seed, index))
     scene = Scene(rng, photos)
-    if (kind := rng.random()) < 0.35:
+    if portraits:
+        portrait(scene, near=True)
+    elif (kind := rng.random()) < 0.35:
         portrait(scene)
     else:
         group(scene, 0 if kind < 0.42 else int(rng.choice((1, 2, 3, 4, 5), p=(0.4, 0.25, 0.15, 0.1, 0.1))))
@@ -359,8 +378,8 @@ def _begin(photos: list[Photograph]) -> None:
     _photos[:] = photos
 
 
-def _write(index: int, seed: int, images: Path) -> tuple[dict, list[Person]]:
-    image, people = compose(index, seed, _photos)
+def _write(index: int, seed: int, images: Path, portraits: bool) -> tuple[dict, list[Person]]:
+    image, people = compose(index, seed, _photos, portraits)
     name = f'{index:06d}.jpg'
     quality = 40 + index * 7 % 56
     (images / name).write_bytes(cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes())
@@ -373,7 +392,7 @@ def _write_json(content: dict | list, path: Path) -> None:
     unfinished.rename(path)
 
 
-def main(data: Path, out: Path, count: int, seed: int, processes: int) -> None:
+def main(data: Path, out: Path, count: int, seed: int, processes: int, portraits: bool = False) -> None:
     source = data / 'annotations/mpii_train.json'
     if not source.is_file():
         raise SystemExit(f'{source} is missing: --data is a folder in the layout of MPII, see configs/lspet/README.md')
@@ -390,7 +409,7 @@ def main(data: Path, out: Path, count: int, seed: int, processes: int) -> None:
     if not any(photo.upright for photo in photos):
         raise SystemExit(f'{source}: nobody who is upright could be cut out of the pictures in {data / "images"}')
     with multiprocessing.Pool(processes, _begin, (photos,)) as pool:
-        write = partial(_write, seed=seed, images=images)
+        write = partial(_write, seed=seed, images=images, portraits=portraits)
         pictures = list(tqdm(pool.imap(write, range(count), chunksize=16), 'pictures', count))
     everybody = [(picture, person) for picture, people in pictures for person in people]
     coco = {
@@ -413,5 +432,8 @@ if __name__ == '__main__':
     parser.add_argument('--out', type=Path, required=True, help='folder for images/ and annotations/')
     parser.add_argument('--count', type=int, default=12000, help='pictures to compose')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--portraits', action='store_true', help='near portraits only, for a pose network; enlarged too far for others'
+    )
     parser.add_argument('--processes', type=int, default=multiprocessing.cpu_count())
     main(**vars(parser.parse_args()))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,17 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / 'tools'))
 import compose_scenes
-from compose_scenes import HEAD_TOP, Scene, compose, cut_out, placed, read_photograph
+from compose_scenes import (
+    HEAD_TOP,
+    MAX_ZOOM,
+    MAX_ZOOM_NEAR,
+    PELVIS,
+    Scene,
+    compose,
+    cut_out,
+    placed,
+    read_photograph,
+)
 
 # right ankle to hip, left hip to ankle, pelvis, thorax, neck, top of the head, right wrist to shoulder, left to wrist
 JOINTS = np.array(
@@ -137,6 +148,29 @@ def test_boxes_are_what_is_seen(photos):
             assert w * h >= 100
     assert min(numbers) == 0
     assert 2 <= max(numbers) <= 5
+
+
+def test_near_portraits(photos):
+    """Always one person, from the head down to somewhere between neck and hips, enlarged further than in scenes."""
+    zooms = []
+    for index in range(40):
+        image, (person,) = compose(index, 5, photos, portraits=True)
+        trunk = np.linalg.norm(person.joints[HEAD_TOP] - person.joints[PELVIS])
+        zooms.append(trunk / photos[0].trunk)
+        assert 0.4 <= (image.shape[0] - person.joints[HEAD_TOP, 1]) / trunk <= 1.2
+    assert min(zooms) < MAX_ZOOM < max(zooms) < MAX_ZOOM_NEAR
+
+
+def test_arms_of_portraits_are_lowered(photos):
+    """Three times of four, where as many people raise theirs."""
+    acrobat = photos[0].joints.copy()
+    acrobat[[11, 14], 1] = 20
+    acrobat = replace(photos[0], joints=acrobat)
+    assert photos[0].lowered
+    assert not acrobat.lowered
+    people = [compose(index, 0, [photos[0], acrobat], portraits=True)[1][0].joints for index in range(200)]
+    lowered = [joints[11, 1] > joints[12, 1] for joints in people]
+    assert 0.65 < np.mean(lowered) < 0.9
 
 
 def test_command(data, tmp_path):
