@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs/photographs'
 POSE = sorted(CONFIGS.glob('td-hm_*.py'))
 DETECTOR = next(CONFIGS.glob('rtmdet-*.py'))
+RATIOS = {  # of the people of each data set to those seen in an epoch: photographs, generated, scenes, portraits
+    'lspet-toy-128x128': (1, 0.3),
+    'scenes-lspet-toy-128x128': (1, 0.3, 0.45),
+    'portraits-scenes-lspet-toy-128x128': (1, 0.3, 0.3, 0.45),
+}
 
 
 @pytest.fixture
@@ -26,7 +31,8 @@ def roots(toy_root, monkeypatch, tmp_path):
     (scenes / 'images').symlink_to(toy_root / 'images')
     for name, source in (('person_boxes', 'person_keypoints'), ('mpii', 'mpii')):
         shutil.copy(toy_root / f'annotations/{source}_train.json', scenes / f'annotations/{name}_train.json')
-    monkeypatch.setenv('SCENES_ROOT', str(scenes))
+    for name in ('SCENES_ROOT', 'PORTRAITS_ROOT'):
+        monkeypatch.setenv(name, str(scenes))
 
 
 @pytest.mark.parametrize('path', POSE, ids=lambda path: path.stem)
@@ -42,9 +48,9 @@ def test_pose_is_trained_on_every_kind_of_people(path, roots, tmp_path):
     runner.train()
     dataset = runner.train_dataloader.dataset
     people = len(dataset.datasets[0])
-    scenes = 'scenes' in path.stem
-    assert len(dataset.datasets) == 2 + scenes
-    assert len(dataset) == people + round(0.3 * people) + scenes * round(0.45 * people)
+    ratios = RATIOS[path.stem.removesuffix('_second').rpartition('_')[2]]
+    assert len(dataset.datasets) == len(ratios)
+    assert len(dataset) == sum(round(ratio * people) for ratio in ratios)
     scores = runner.message_hub.get_scalar('val/PCK').current()
     assert np.isfinite(scores)
     assert {'epoch_1.pth', 'curves.png'} <= {path.name for path in tmp_path.iterdir()}

@@ -1,4 +1,4 @@
-# The last part of the training of the pose network that ships: 10 more epochs, most of them of the scenes that the
+# The third part of the training of the pose network that ships: 10 more epochs, most of them of the scenes that the
 # detector learns from (tools/compose_scenes.py), so that it knows portraits, people cut by the picture's edge, and
 # boxes around what is seen of somebody. On a CPU with bfloat16:
 #   MPII_ROOT=/data/lspet TOY_ROOT=data/toy_mix SCENES_ROOT=data/scenes mim train mmpose \
