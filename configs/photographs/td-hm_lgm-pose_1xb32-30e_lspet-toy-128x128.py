@@ -1,6 +1,6 @@
 # LGM-Pose at 128x128 for photographs, the first of four parts of the training of what ships (_second, 10e_scenes and
-# 26e_portraits follow). Leeds Sports Pose Extended people mixed with generated ones, so that it knows people who stand as well as
-# acrobats, and crops of upper bodies, with nothing drawn where the picture ends. On a CPU with bfloat16:
+# 26e_portraits follow). Leeds Sports Pose Extended people mixed with generated ones, so that it knows people who stand
+# as well as acrobats, and crops of upper bodies, with nothing drawn where the picture ends. On a CPU with bfloat16:
 #   mmpose-lite toy-data data/toy_mix --train 1500 --seed 7
 #   MPII_ROOT=/data/lspet TOY_ROOT=data/toy_mix mim train mmpose \
 #       configs/photographs/td-hm_lgm-pose_1xb32-30e_lspet-toy-128x128.py --amp --cfg-options \
