@@ -56,6 +56,19 @@ def test_pose_is_trained_on_every_kind_of_people(path, roots, tmp_path):
     assert {'epoch_1.pth', 'curves.png'} <= {path.name for path in tmp_path.iterdir()}
 
 
+def test_near_portraits_have_wide_heatmaps(roots):
+    """Area of the peaks' upper halves in pixels: 2 pi ln 2 sigma^2, for sigma 1 and 2."""
+    config = Config.fromfile(next(CONFIGS.glob('*portraits*')))
+    init_default_scope('mmpose')
+    from mmpose.registry import DATASETS
+
+    areas = []
+    for dataset in config.train_dataloader.dataset.datasets:
+        heatmaps = np.concatenate([DATASETS.build(dataset)[index]['heatmaps'] for index in range(4)])
+        areas.append(np.median([(heatmap > 0.5).sum() for heatmap in heatmaps if heatmap.max() > 0.9]))
+    assert areas == pytest.approx([4.4, 4.4, 4.4, 17.4], rel=0.35)
+
+
 def test_detector_learns_from_every_data_set(roots):
     """One loss on samples of each, and test pictures."""
     config = Config.fromfile(DETECTOR)
