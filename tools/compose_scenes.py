@@ -9,7 +9,8 @@ portrait. After "Cut, Paste and Learn" (Dwibedi et al., ICCV 2017): https://arxi
 python tools/compose_scenes.py --data /data/lspet --out data/scenes --count 12000
 
 The data has MPII's format (annotations/mpii_train.json and images/). What is written has it too, and COCO's with boxes
-alone; a joint beyond the picture's edge is labelled where it would be, which BlankOutside understands.
+alone; a joint beyond the picture's edge is labelled where it would be, which BlankOutside understands. With --portraits
+every picture is a near portrait, for a pose network.
 """
 
 import argparse
@@ -29,8 +30,8 @@ SHOULDERS, ELBOWS = (12, 13), (11, 14)
 MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)  # left joints for right ones
 LIMBS = ((0, 1), (1, 2), (3, 4), (4, 5), (10, 11), (11, 12), (13, 14), (14, 15), (8, 9), (2, 12), (3, 13))
 SHAPES = ((320, 240), (320, 240), (240, 320), (240, 320), (320, 180), (288, 288))  # width and height in pixels
-MAX_ZOOM = 5  # of a photograph; beyond there is nothing to see,
-MAX_ZOOM_NEAR = 12  # except for a network that looks at 128x128 pixels
+MAX_ZOOM = 5  # of a photograph; beyond there is nothing to see
+MAX_ZOOM_NEAR = 12  # of near portraits, of which a pose network sees 128x128 pixels
 KEPT_OPEN = 0.4  # share of a person that others may not hide
 
 
@@ -392,7 +393,7 @@ def _write_json(content: dict | list, path: Path) -> None:
     unfinished.rename(path)
 
 
-def main(data: Path, out: Path, count: int, seed: int, processes: int, portraits: bool = False) -> None:
+def main(data: Path, out: Path, count: int, seed: int, processes: int, portraits: bool) -> None:
     source = data / 'annotations/mpii_train.json'
     if not source.is_file():
         raise SystemExit(f'{source} is missing: --data is a folder in the layout of MPII, see configs/lspet/README.md')

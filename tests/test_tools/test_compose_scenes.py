@@ -16,7 +16,6 @@ import compose_scenes
 from compose_scenes import (
     HEAD_TOP,
     MAX_ZOOM,
-    MAX_ZOOM_NEAR,
     PELVIS,
     Scene,
     compose,
@@ -150,15 +149,18 @@ def test_boxes_are_what_is_seen(photos):
     assert 2 <= max(numbers) <= 5
 
 
-def test_near_portraits(photos):
+def test_near_portraits(photos, monkeypatch):
     """Always one person, from the head down to somewhere between neck and hips, enlarged further than in scenes."""
-    zooms = []
+    monkeypatch.setattr(compose_scenes, 'MAX_ZOOM_NEAR', 7)
+    zooms, tops = [], []
     for index in range(40):
         image, (person,) = compose(index, 5, photos, portraits=True)
         trunk = np.linalg.norm(person.joints[HEAD_TOP] - person.joints[PELVIS])
         zooms.append(trunk / photos[0].trunk)
+        tops.append(person.joints[HEAD_TOP, 1])
         assert 0.4 <= (image.shape[0] - person.joints[HEAD_TOP, 1]) / trunk <= 1.2
-    assert min(zooms) < MAX_ZOOM < max(zooms) < MAX_ZOOM_NEAR
+    assert min(zooms) < MAX_ZOOM < max(zooms) <= 7
+    assert min(tops) < 0 < max(tops)
 
 
 def test_arms_of_portraits_are_lowered(photos):
@@ -204,6 +206,16 @@ def test_command(data, tmp_path):
         square = (x + w / 2 - side / 2, y + h / 2 - side / 2, x + w / 2 + side / 2, y + h / 2 + side / 2)
         np.testing.assert_allclose(item['bbox'][0], square, atol=0.01)
         assert Path(item['img_path']).stem == f'{annotation["image_id"]:06d}'
+
+
+def test_command_for_portraits(data, tmp_path):
+    done = run('--data', data, '--out', tmp_path, '--count', 12, '--seed', 1, '--portraits', '--processes', 1)
+    assert done.returncode == 0, done.stderr
+    assert '12 people in 12 pictures' in done.stdout
+    for person in json.loads((tmp_path / 'annotations/mpii_train.json').read_text()):
+        trunk = np.linalg.norm(np.subtract(person['joints'][HEAD_TOP], person['joints'][PELVIS]))
+        height = cv2.imread(str(tmp_path / 'images' / person['image'])).shape[0]
+        assert trunk > 0.55 * height
 
 
 def test_what_is_missing_is_named(tmp_path, data):
