@@ -8,7 +8,8 @@ registers the networks, transforms and hooks in MMPose's registries. Where torch
 import importlib.util
 import warnings
 
-__version__ = '0.1.0'
+from .version import __version__
+
 __all__ = ['__version__']
 
 # looked for and not tried: a package that is there and broken shall say so itself

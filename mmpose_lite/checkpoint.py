@@ -1,6 +1,5 @@
 """Reading checkpoints without running what is in them, and refusing those of another network."""
 
-import hashlib
 import json
 import pickle
 import re
@@ -12,13 +11,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-import yaml
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop
 from safetensors import SafetensorError, safe_open
 from torch import nn
+
+from .files import sha256
 
 TORCH_VERSION = tuple(int(part) for part in torch.__version__.split('.')[:2])
 
@@ -85,15 +85,6 @@ def _unpickle(path: Path, map_location: str | torch.device | None) -> dict:
     return torch.load(path, map_location=map_location, pickle_module=restricted, weights_only=False)
 
 
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def split_hash(filename: str) -> tuple[str, str | None]:
     """Take ``FILE#sha256=HASH`` apart; HASH is the first 8 or more digits, None where there is none."""
     match = re.fullmatch(r'(.+)#sha256=([0-9a-fA-F]{8,64})', filename)
@@ -101,21 +92,9 @@ def split_hash(filename: str) -> tuple[str, str | None]:
 
 
 def published_hash(name: str) -> str | None:
-    """The hash that published weights must have, by their file name ``NAME-<8 digits>.EXT``.
-
-    It is the one of the metafile whose ``Weights`` are called so and that has a ``Weights SHA256``, or else the name's.
-    """
+    """The first 8 digits of the hash of published weights, by their file name ``NAME-<8 digits>.EXT``."""
     match = re.search(r'-([0-9a-f]{8})\.\w+$', name)
-    if match is None:
-        return None
-    from .zoo import zoo_root
-
-    root = zoo_root()
-    for path in yaml.safe_load((root / 'model-index.yml').read_text('utf-8'))['Import']:
-        for model in yaml.safe_load((root / path).read_text('utf-8'))['Models']:
-            if Path(model.get('Weights', '')).name == name and 'Weights SHA256' in model:
-                return model['Weights SHA256']
-    return match[1]
+    return match[1] if match else None
 
 
 def _verify(path: Path, expected: str) -> None:

@@ -19,7 +19,7 @@ def load_url(
 
     Args:
         url: Its address. The file must have the hash that is given with ``#sha256=HASH`` behind the address, or else
-            by a metafile, or else by a name of the form ``NAME-<8 digits>.EXT``, as torch.hub has them.
+            by a name of the form ``NAME-<8 digits>.EXT``, as torch.hub has them.
         model_dir: The cache; that of torch.hub by default.
         map_location: As in :func:`torch.load`.
         progress: Whether to show a progress bar.

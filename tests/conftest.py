@@ -27,7 +27,7 @@ def _mmpose_scope():
 @pytest.fixture(scope='session')
 def toy_root(tmp_path_factory) -> Path:
     """A few generated people in both formats."""
-    from mmpose_lite.datasets.toy_people import make_toy_people
+    from mmpose_lite.datasets.toy.people import make_toy_people
 
     root = tmp_path_factory.mktemp('data') / 'toy'
     make_toy_people(root, 8, 4, seed=3, progress=False)

@@ -1,9 +1,7 @@
 """Checkpoints by address and by name: safe from wherever they come, and with the hash that was promised."""
 
-import json
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -12,8 +10,8 @@ from mmengine.runner import checkpoint as upstream
 from safetensors.torch import save_file
 from test_checkpoint import Call, touch
 
-from mmpose_lite import checkpoint, zoo
-from mmpose_lite.checkpoint import CheckpointError, load_from_local, sha256
+from mmpose_lite import checkpoint
+from mmpose_lite.checkpoint import CheckpointError, sha256
 
 WEIGHTS = {'w': torch.arange(3.0)}
 NAMED = {
@@ -132,20 +130,3 @@ def test_download_with_another_hash_leaves_nothing(site, tmp_path):
     assert list((tmp_path / 'torch_home').rglob('*.*')) == []
     digest = sha256(folder / 'net-0123abcd.pth')
     assert 'w' in load(f'{address}/net-0123abcd.pth#sha256={digest}')['state_dict']
-
-
-def test_hash_of_a_metafile_is_verified(tmp_path, monkeypatch):
-    file = tmp_path / 'weights.safetensors'
-    save_file(WEIGHTS, file)
-    digest = sha256(file)
-    file = file.rename(tmp_path / f'net-{digest[:8]}.safetensors')
-    models = [dict(Name='other'), {'Weights': f'https://x.org/{file.name}', 'Weights SHA256': digest}]
-    (tmp_path / 'model-index.yml').write_text('Import: [metafile.yml]')
-    monkeypatch.setattr(zoo, 'zoo_root', lambda: tmp_path)
-    metafile = Path(tmp_path, 'metafile.yml')
-    metafile.write_text(json.dumps(dict(Models=models)))
-    assert 'w' in load_from_local(str(file))['state_dict']
-    models[1]['Weights SHA256'] = digest[:8] + '0' * 56
-    metafile.write_text(json.dumps(dict(Models=models)))
-    with pytest.raises(CheckpointError, match=f'not {digest[:8]}0000'):
-        load_from_local(str(file))

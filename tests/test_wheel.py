@@ -59,7 +59,7 @@ def test_mim_search(installed):
     assert '0.884' in out
     assert 'wgnet' not in out
     valid = mim(installed, 'search', 'mmpose_lite', '--valid-config')
-    from mmpose_lite.zoo import read_zoo
+    from mmpose_lite.zoo.metafiles import read_zoo
 
     assert all(entry.name in valid for entry in read_zoo())
 
@@ -75,7 +75,7 @@ def test_mim_finds_configs_and_scripts(installed, verb, more):
 
 
 def test_zoo_of_the_install(installed):
-    code = 'from mmpose_lite import zoo; print(zoo.zoo_root()); print(len(zoo.read_zoo()))'
+    code = 'from mmpose_lite.zoo import metafiles; print(metafiles.zoo_root()); print(len(metafiles.read_zoo()))'
     root, number = run(installed, sys.executable, '-c', code).split()[-2:]
     assert Path(root) == installed / 'mmpose_lite' / '.mim'
     assert int(number) > 30

@@ -126,7 +126,6 @@ def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     """Add what both tools ask for."""
     parser.add_argument('--data', type=Path, metavar='DIR', help='people in MPII format, see configs/lspet/README.md')
     parser.add_argument('--jobs', type=int, default=1, metavar='N', help='trainings at a time (default: %(default)s)')
-    parser.add_argument('--together', action='store_true', help='all in one process, as CUDA graphs: see together.py')
     parser.add_argument('--out', type=Path, default=Path(out), metavar='DIR', help='(default: %(default)s)')
     parser.add_argument('--report', action='store_true', help='print the table of what is finished and train nothing')
     parser.add_argument(
@@ -138,8 +137,6 @@ def prepare(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int
     """Check the arguments and set the environment that configs and trainings read."""
     if args.jobs < 1:
         parser.error(f'--jobs {args.jobs} must be 1 or more')
-    if args.together and args.jobs > 1:
-        parser.error('--jobs is for trainings in processes of their own, --together for all in one: choose')
     if epochs < 1:
         parser.error(f'--epochs {epochs} must be 1 or more')
     if not args.report:
@@ -280,7 +277,7 @@ def finish(run: Run, scores: dict) -> None:
     from mmpose.registry import MODELS
 
     import mmpose_lite  # noqa: F401  (registers the networks)
-    from mmpose_lite.benchmark.complexity import count, count_parameters
+    from mmpose_lite.zoo.complexity import count, count_parameters
 
     init_default_scope('mmpose')
     MMLogger.get_current_instance().setLevel('WARNING')  # or it tells of each environment variable that a config reads
@@ -351,9 +348,7 @@ def carry_out(args: argparse.Namespace, runs: list[Run], results: Callable[[], t
         return text
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that trainings stop with this process
-    if args.together:
-        from together import Together
-    failures = [] if args.report else (Together() if args.together else Pool(args.jobs)).run(runs, report)
+    failures = [] if args.report else Pool(args.jobs).run(runs, report)
     print(results()[1] if args.report else report())
     for failure in failures:
         print(f'failed: {failure}', file=sys.stderr)

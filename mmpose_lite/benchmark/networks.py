@@ -15,7 +15,7 @@ import yaml
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..zoo import zoo_root
+from ..files import zoo_root
 
 # name -> title, network's metafiles (COCO, then MPII where there is one) and the start of its configs' names
 _OURS = {

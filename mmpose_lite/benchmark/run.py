@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ..inference.files import replaced
+from ..files import atomic_path
+from ..zoo.complexity import count, count_parameters
 from .claims import concerned
-from .complexity import count, count_parameters
 from .networks import Network, Size, build, parse
 from .processes import measure
 
@@ -141,7 +141,7 @@ def run(plan: Plan, out: Path, resume: bool = False) -> dict:
 
 
 def _write(path: Path, results: dict) -> None:
-    with replaced(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_text(json.dumps(results))
 
 

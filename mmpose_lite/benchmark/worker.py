@@ -24,7 +24,7 @@ def load_torch(task: dict) -> Callable[[], tuple[Run, Callable]]:
     import torch
 
     from mmpose_lite.benchmark.networks import Network, build
-    from mmpose_lite.inference.loading import make_ready
+    from mmpose_lite.torch_backend.loading import prepare_for_inference
 
     torch.set_num_threads(task['threads'])
     torch.set_num_interop_threads(1)
@@ -36,7 +36,7 @@ def load_torch(task: dict) -> Callable[[], tuple[Run, Callable]]:
         inputs = torch.from_numpy(noise(task)).to(device)
         mode, forward = torch.no_grad, model._forward
         if task['backend'] != 'eager':
-            inputs = inputs.contiguous(memory_format=make_ready(model, device))
+            inputs = inputs.contiguous(memory_format=prepare_for_inference(model, device))
             mode = torch.inference_mode
         if task['backend'] == 'compile':
             forward = torch.compile(forward)

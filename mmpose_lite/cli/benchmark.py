@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..benchmark import networks, plot, report
     from ..benchmark.run import Plan
     from ..benchmark.run import run as measure
-    from ..inference.files import replaced
+    from ..files import atomic_path
 
     size = networks.parse_size(arguments.input_size)
     against = str(networks.parse(arguments.against, size))
@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f'--against {arguments.against} is not measured: add it to --models or name another')
     results = measure(plan, arguments.out, arguments.resume)
     if results['groups']:
-        with replaced(arguments.out / 'README.md') as partial:
+        with atomic_path(arguments.out / 'README.md') as partial:
             partial.write_text(report.markdown(results, against))
-        with replaced(arguments.out / 'accuracy.png') as partial:
+        with atomic_path(arguments.out / 'accuracy.png') as partial:
             plot.accuracy(results, against, partial)
         print(f'{arguments.out}: results.json, README.md, accuracy.png')
     if not results['complete']:

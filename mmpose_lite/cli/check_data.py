@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..datasets.check import check_config
     from ..datasets.contact_sheet import draw_samples
-    from ..inference.files import replaced, write_image
+    from ..files import atomic_path
+    from ..inference.files import write_image
 
     warnings.simplefilter('ignore', UserWarning)  # MMPose's, on its own defaults
     if arguments.workers < 1:
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         'report.txt': '\n\n'.join(report.as_text(limit=100) for report in reports) + '\n',
     }
     for name, text in texts.items():
-        with replaced(out / name) as partial:
+        with atomic_path(out / name) as partial:
             partial.write_text(text, 'utf-8')
     print('\n\n'.join(report.as_text() for report in reports))
     print(f'report.json and report.txt in {out}')

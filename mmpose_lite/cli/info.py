@@ -15,14 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print what was asked for."""
     if arguments.weights:
-        from ..shipped import as_table, read_shipped
+        from ..zoo.shipped import as_table, read_shipped
 
         entries = read_shipped()
         print(json.dumps([entry.as_json() for entry in entries], indent=2) if arguments.json else as_table(entries))
     elif arguments.zoo:
         from tqdm import tqdm
 
-        from ..zoo import as_json, as_table, measure, read_zoo
+        from ..zoo.metafiles import as_json, as_table, measure, read_zoo
 
         costs = [measure(entry) for entry in tqdm(read_zoo(), desc='counting', unit='network')]  # to stderr
         print(json.dumps(as_json(costs), indent=2) if arguments.json else as_table(costs))

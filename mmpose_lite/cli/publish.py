@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the file; print what is in it, and its hash in the form of sha256sum."""
-    from ..publish import publish
+    from ..zoo.publish import publish
 
     path, digest, meta = publish(arguments.checkpoint, arguments.out, arguments.config)
     keypoints = meta.get('dataset_meta', {}).get('dataset_name', 'unknown')

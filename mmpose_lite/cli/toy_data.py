@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the pictures and say so."""
-    from ..datasets.toy_people import make_toy_people
+    from ..datasets.toy.people import make_toy_people
 
     toy = make_toy_people(arguments.out, arguments.train, arguments.val, arguments.seed)
     state = 'already holds' if toy.up_to_date else 'now holds'

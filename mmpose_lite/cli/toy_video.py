@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the video and say so."""
-    from ..datasets.toy_video import make_toy_video
+    from ..datasets.toy.video import make_toy_video
 
     boxes = make_toy_video(arguments.out, arguments.seconds, arguments.fps, arguments.seed, num_people=arguments.people)
     print(f'{arguments.out}: {arguments.people} people, their boxes in {boxes}')

@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmpose.codecs import MSRAHeatmap, SimCCLabel, UDPHeatmap
 from torch import nn
 
-from ..inference.crops import Cropper
 from ..runtime.contract import Contract
+from ..torch_backend.cropper import Cropper
 
 
 def _decoder(codec: object, config: str | Path) -> tuple[str, dict]:

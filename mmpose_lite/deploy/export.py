@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
-from .. import __version__
+from ..files import sha256
+from ..fold import Inference, fold
 from ..runtime.contract import KEY, Contract
-from .fold import fold
-from .graph import OPSET, Inference, export_network, write_onnx
+from ..version import __version__
+from .graph import OPSET, export_network, write_onnx
 from .verify import Check, ExportError, verify
 
 __all__ = ['Export', 'ExportError', 'export', 'export_network', 'load_model']
@@ -48,8 +49,7 @@ def load_model(config: str | Path, checkpoint: str | Path | None = None) -> tupl
     from mmpose import __version__ as mmpose_version
     from mmpose.apis import init_model
 
-    from ..checkpoint import sha256
-    from ..inference.loading import load_weights, read_config
+    from ..torch_backend.loading import load_weights, read_config
     from .contract import make_contract
 
     cfg = read_config(config)

@@ -6,7 +6,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from .fold import fold
+from ..fold import Inference, fold
 
 OPSET = 17  # the first with LayerNormalization
 BATCH = 11  # traced with a batch that is a prime and that hardly any other size is a multiple of
@@ -22,39 +22,6 @@ SIZES = (torch.Tensor.size, torch.Tensor.shape.__get__)
 # since torch 2.5 this asks for the exporter that leaves the smaller graphs here, faster than the newer one does
 EXPORTER = dict(dynamo=False) if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
 RESHAPES = (torch.Tensor.reshape, torch.Tensor.view, torch.reshape)
-
-
-class Inference(nn.Module):
-    """What is left of a pose estimator at inference: backbone, neck and head, without pre- and postprocessing."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.backbone = model.backbone
-        self.neck = model.neck if getattr(model, 'with_neck', False) else nn.Identity()
-        self.head = model.head
-        self.eval()  # an exporter restores the mode that it found here in all of them
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Images (B, 3, H, W) to heatmaps (B, K, h, w), or to SimCC's (B, K, x) and (B, K, y)."""
-        outputs = self.stages(x)[-1]
-        return outputs[0] if len(outputs) == 1 else outputs
-
-    def stages(self, x: Tensor) -> list[tuple[Tensor, ...]]:
-        """What backbone, neck and head return."""
-        feats = self.backbone(x)
-        decoded = self.neck(feats)
-        outputs = self.head(decoded)
-        while isinstance(outputs, list):  # of several stages MMPose decodes the last
-            outputs = outputs[-1]
-        return [tuple(_tensors(stage)) for stage in (feats, decoded, outputs)]
-
-
-def _tensors(nested: Tensor | Sequence) -> Iterator[Tensor]:
-    if isinstance(nested, Tensor):
-        yield nested
-    else:
-        for item in nested:
-            yield from _tensors(item)
 
 
 def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> Tensor:

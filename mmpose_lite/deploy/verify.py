@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..datasets.toy_figures import draw_scene
+from ..datasets.toy.figures import draw_scene
+from ..fold import Inference
 from ..runtime.contract import Contract
 from ..runtime.crops import Cropper
 from ..runtime.decode import decode
-from .graph import Inference, write_onnx
+from .graph import write_onnx
 
 PIXELS = 0.01
 TOLERANCE = dict(fp32=1e-4, fp16=5e-3)  # of the outputs, by the precision of the weights

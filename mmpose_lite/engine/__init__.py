@@ -2,7 +2,15 @@
 
 from .checkpoints import ResumableCheckpointHook
 from .curves import CurvesHook, SamplesHook
+from .distillation import DistilledPoseEstimator
 from .memory_format import ChannelsLastHook
 from .randomness import ProgressSeedHook
 
-__all__ = ['ChannelsLastHook', 'CurvesHook', 'ProgressSeedHook', 'ResumableCheckpointHook', 'SamplesHook']
+__all__ = [
+    'ChannelsLastHook',
+    'CurvesHook',
+    'DistilledPoseEstimator',
+    'ProgressSeedHook',
+    'ResumableCheckpointHook',
+    'SamplesHook',
+]

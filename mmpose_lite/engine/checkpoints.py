@@ -1,6 +1,5 @@
 """Checkpoints that survive a kill at any moment, and runs that go on from them."""
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -11,15 +10,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 
-
-def write_beside(path: str | Path, content: bytes) -> None:
-    """Write ``path.partial`` and rename it, so that a file under its final name is always whole."""
-    partial = Path(f'{path}.partial')
-    with partial.open('wb') as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())  # or a power failure could leave the new name with nothing in it
-    os.replace(partial, path)
+from ..files import atomic_write
 
 
 @register_backend('mmpose_lite.careful')
@@ -30,7 +21,7 @@ class CarefulBackend(LocalBackend):
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write a file beside and rename it."""
-        write_beside(filepath, obj)
+        atomic_write(filepath, obj)
         self.outdated.discard(str(filepath))
 
     def remove(self, filepath: str | Path) -> None:
@@ -164,5 +155,5 @@ class ResumableCheckpointHook(CheckpointHook):
         )
         self._unrecorded = False
         if is_main_process():
-            write_beside(Path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode())
+            atomic_write(Path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode())
             self.file_backend.remove_outdated()

@@ -15,7 +15,7 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 from mmengine.visualization import TensorboardVisBackend
 from mmpose.engine.hooks import PoseVisualizationHook
 
-from .checkpoints import write_beside
+from ..files import atomic_write
 
 
 @HOOKS.register_module()
@@ -83,7 +83,7 @@ class CurvesHook(Hook):
         figure.suptitle(Path(runner.cfg.filename or runner.experiment_name).stem)
         file = io.BytesIO()
         figure.savefig(file, dpi=100)
-        write_beside(Path(runner.work_dir, 'curves.png'), file.getvalue())
+        atomic_write(Path(runner.work_dir, 'curves.png'), file.getvalue())
 
     @staticmethod
     def _draw_metric(axes, runner, name: str, choose: Callable[[np.ndarray], int]) -> None:
@@ -134,7 +134,7 @@ class SamplesHook(PoseVisualizationHook):
         sheet = np.vstack([np.hstack(tiles[first : first + 4]) for first in range(0, len(tiles), 4)])
         folder = Path(runner.work_dir, self.out_dir or 'samples')
         folder.mkdir(parents=True, exist_ok=True)
-        write_beside(folder / f'epoch_{runner.epoch}.jpg', cv2.imencode('.jpg', sheet)[1].tobytes())
+        atomic_write(folder / f'epoch_{runner.epoch}.jpg', cv2.imencode('.jpg', sheet)[1].tobytes())
         runner.visualizer.add_image('samples', sheet[..., ::-1], step=runner.epoch)
 
 

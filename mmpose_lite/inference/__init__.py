@@ -1,9 +1,8 @@
 """Top-down inference on images and videos."""
 
-from .boxes import BoxFile, BoxSource, PersonDetector, whole_image
+from .boxes import BoxFile, BoxSource, whole_image
 from .drawing import Drawer
 from .files import list_inputs, read_image, shard, write_image, write_json
-from .network import PoseNetwork
 from .poses import Frame, Poses
 from .runner import Runner
 from .smoothing import PoseSmoother
@@ -32,3 +31,12 @@ __all__ = [
     'write_image',
     'write_json',
 ]
+
+
+def __getattr__(name: str) -> type:
+    """The classes that need PyTorch, imported when they are asked for: the rest of this package does without."""
+    if name in ('PersonDetector', 'PoseNetwork'):
+        from .. import torch_backend
+
+        return getattr(torch_backend, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

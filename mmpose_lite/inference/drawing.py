@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-from mmpose.visualization import PoseLocalVisualizer
 
 from .poses import Poses
 
@@ -17,6 +16,8 @@ class Drawer:
     """
 
     def __init__(self, dataset_meta: dict, kpt_thr: float = 0.3, bboxes: bool = True) -> None:
+        from mmpose.visualization import PoseLocalVisualizer
+
         self.visualizer = PoseLocalVisualizer()
         self.visualizer.set_dataset_meta(dataset_meta)
         self.kpt_thr = kpt_thr
@@ -30,11 +31,10 @@ class Drawer:
         drawn = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         heights = poses.bboxes[:, 3] - poses.bboxes[:, 1]
         for person in np.argsort(heights):  # the nearest on top
-            one = Poses(*(column[[person]] for column in list(vars(poses).values())[:4]))
             # as thick as looks right on a person of this size
             visualizer.line_width = max(1, round(float(min(heights[person], max(image.shape))) / 120))
             visualizer.radius = visualizer.line_width + 1
-            sample = one.to_datasample()
+            sample = poses[person].to_datasample()
             visualizer.add_datasample('pose', drawn, sample, draw_gt=False, draw_bbox=self.bboxes, kpt_thr=self.kpt_thr)
             drawn = visualizer.get_image()
             if self.bboxes:

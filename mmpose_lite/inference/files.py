@@ -1,21 +1,20 @@
 """Images in, pictures and JSON out."""
 
-import errno
 import glob
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ..files import atomic_path
 from .poses import Poses
 
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 VIDEO_SUFFIXES = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.gif'}
 
 
@@ -120,34 +119,9 @@ def read_image(path: Path) -> np.ndarray:
     return image
 
 
-@contextmanager
-def naming_full_disk(path: Path) -> Iterator[None]:
-    """Say which file there is no room for, and what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            message = f'no room left to write {path}: free disk space, then --resume goes on from there'
-            raise OSError(error.errno, message) from error
-        raise
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to; it takes that name when all went well and is removed otherwise."""
-    partial = path.with_name(f'{path.name}.partial')
-    try:
-        with naming_full_disk(path):
-            yield partial
-            os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
 def write_json(path: Path, image: Path, poses: Poses) -> None:
     """Write the poses of an image."""
-    with replaced(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_text(json.dumps(dict(image=str(image), instances=poses.to_instances())))
 
 
@@ -156,5 +130,5 @@ def write_image(path: Path, image: np.ndarray) -> None:
     ok, encoded = cv2.imencode(path.suffix, image)
     if not ok:
         raise OSError(f'{path} could not be encoded: choose another format')
-    with replaced(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_bytes(encoded.tobytes())

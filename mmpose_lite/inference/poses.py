@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from mmengine.structures import InstanceData
-from mmpose.structures import PoseDataSample
 
 if TYPE_CHECKING:
     import supervision
+    from mmpose.structures import PoseDataSample
 
 
 @dataclass
@@ -53,6 +52,11 @@ class Poses:
     def __len__(self) -> int:
         return len(self.bboxes)
 
+    def __getitem__(self, index: int | slice | np.ndarray | list) -> Poses:
+        """The person of a number, or the people of a slice, a list of numbers or a mask (N,): always ``Poses``."""
+        rows = np.arange(len(self))[index]
+        return Poses(*(None if column is None else column[np.atleast_1d(rows)] for column in vars(self).values()))
+
     def to_instances(self) -> list[dict]:
         """Plain types for JSON: one dictionary per person, rounded to a thousandth of a pixel."""
         columns = dict(
@@ -80,6 +84,9 @@ class Poses:
 
     def to_datasample(self) -> PoseDataSample:
         """As MMPose's estimators return it, for its visualizers and evaluators."""
+        from mmengine.structures import InstanceData
+        from mmpose.structures import PoseDataSample
+
         pred = InstanceData(
             bboxes=self.bboxes,
             bbox_scores=self.bbox_scores,

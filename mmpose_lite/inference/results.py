@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .files import naming_full_disk
+from ..files import naming_full_disk
 from .poses import Frame, Poses
 
 

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..files import DISK_FULL
 from .drawing import Drawer
-from .files import DISK_FULL, is_camera, is_video, picture_file, read_image, result_file, write_image, write_json
+from .files import is_camera, is_video, picture_file, read_image, result_file, write_image, write_json
 from .poses import Frame, Poses
 from .results import ResultLines
 from .smoothing import PoseSmoother

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runtime import PoseModel
+from ..runtime import TopdownNetwork, estimate
 from .boxes import BoxSource, clean_boxes
-from .network import PoseNetwork
 from .poses import Frame, Poses
 from .sparse import sparse_boxes
 
@@ -39,14 +38,11 @@ class TopdownPipeline:
         poses.keypoints  # (people, keypoints, 2) in pixels of the photo
     """
 
-    def __init__(
-        self, network: PoseNetwork | PoseModel, boxes: BoxSource | None = None, batch_size: int | None = None
-    ) -> None:
+    def __init__(self, network: TopdownNetwork, boxes: BoxSource | None = None, batch_size: int | None = None) -> None:
         self.network = network
-        self.cropper = network.cropper
         self.dataset_meta = network.dataset_meta
         self.boxes = boxes
-        self.batch_size = batch_size or network.batch_size
+        self.batch_size = batch_size
 
     def __call__(self, image: np.ndarray, path: str | Path = '') -> Poses:
         """Find the people in an image (H, W, 3), BGR uint8, and their poses.
@@ -90,19 +86,6 @@ class TopdownPipeline:
         Returns:
             For each image its poses, in the order of the boxes.
         """
-        if not len(images):
-            return []
-        every = np.concatenate([np.asarray(b, dtype=np.float32).reshape(-1, 5) for b in boxes])
-        counts = [len(b) for b in boxes]
-        owners = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
-        centers, scales = self.cropper.geometry(every[:, :4])
-        keypoints = np.empty((len(every), self.network.num_keypoints, 2))
-        scores = np.empty(keypoints.shape[:2], dtype=np.float32)
-        people_at_once = max(1, self.batch_size // (2 if self.network.flip_test else 1))
-        for start in range(0, len(every), people_at_once):
-            part = slice(start, start + people_at_once)
-            keypoints[part], scores[part] = self.network(self.cropper.crop(owners[part], centers[part], scales[part]))
-        keypoints = self.cropper.to_image(keypoints, centers, scales).astype(np.float32)
-        cuts = np.cumsum(counts)[:-1]
-        columns = (np.split(column, cuts) for column in (every[:, :4], every[:, 4], keypoints, scores))
-        return [Poses(*row) for row in zip(*columns, strict=True)]
+        boxes = [np.asarray(found, dtype=np.float32).reshape(-1, 5) for found in boxes]
+        found = estimate(self.network, images, boxes, self.batch_size)
+        return [Poses(b[:, :4], b[:, 4], *pose) for b, pose in zip(boxes, found, strict=True)]

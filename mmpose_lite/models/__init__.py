@@ -1,6 +1,5 @@
 """The networks, one file each."""
 
-from .distillation import DistilledPoseEstimator
 from .greit_hrnet import GreitHRNet
 from .hevitpose import CGSRMHA, HEViTPose
 from .lgm_pose import LARM, LGMPose, MobileViMBlock, SFusion, SFusionNeck
@@ -9,7 +8,6 @@ from .wgnet import WGNet, WGNetNeck
 __all__ = [
     'CGSRMHA',
     'LARM',
-    'DistilledPoseEstimator',
     'GreitHRNet',
     'HEViTPose',
     'LGMPose',

@@ -10,6 +10,7 @@ from .backends import BACKENDS
 from .contract import Contract
 from .crops import Cropper
 from .decode import decode, unflip
+from .estimate import estimate
 
 
 class PoseModel:
@@ -152,8 +153,4 @@ class PoseModel:
         Returns:
             (N, K, 2) float32 x, y in pixels of the image, and (N, K) scores.
         """
-        boxes = np.asarray(boxes, dtype=np.float32)
-        boxes = boxes.reshape(len(boxes), -1)[:, :4] if boxes.size else np.zeros((0, 4), np.float32)
-        centers, scales = self.cropper.geometry(boxes)
-        keypoints, scores = self(self.cropper.crop([image] * len(boxes), centers, scales))
-        return self.cropper.to_image(keypoints, centers, scales).astype(np.float32), scores
+        return estimate(self, [image], [boxes])[0]

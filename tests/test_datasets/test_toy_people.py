@@ -11,7 +11,7 @@ from mmpose.evaluation import CocoMetric, MpiiPCKAccuracy
 from scipy.io import loadmat
 
 from mmpose_lite.datasets import toy_people
-from mmpose_lite.datasets.toy_people import (
+from mmpose_lite.datasets.toy.people import (
     COCO_KEYPOINTS,
     KEYPOINTS,
     MPII_FROM_KEYPOINTS,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmpose_lite.cli import main
-from mmpose_lite.datasets.toy_video import draw_walk, make_toy_video
+from mmpose_lite.datasets.toy.video import draw_walk, make_toy_video
 
 SMALL = dict(seconds=2.0, fps=10.0, size=(240, 136), num_people=3)
 

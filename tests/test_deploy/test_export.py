@@ -16,7 +16,7 @@ from test_inference.test_pipeline import with_mmpose
 
 import mmpose_lite.deploy.export as export_module
 from mmpose_lite.cli import main
-from mmpose_lite.datasets.toy_people import draw_scene
+from mmpose_lite.datasets.toy.people import draw_scene
 from mmpose_lite.deploy import graph, verify
 from mmpose_lite.deploy.export import ExportError, export
 from mmpose_lite.runtime import PoseModel

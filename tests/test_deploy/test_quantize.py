@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmpose_lite.cli import main
-from mmpose_lite.datasets.toy_people import draw_scene
+from mmpose_lite.datasets.toy.people import draw_scene
 from mmpose_lite.deploy.quantize import People, calibration_crops, measure_shift, quantize
 from mmpose_lite.deploy.verify import toy_crops
 from mmpose_lite.runtime import PoseModel

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
 
-from mmpose_lite.datasets.toy_people import Scene, draw_scene
+from mmpose_lite.datasets.toy.people import Scene, draw_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 POSE_CONFIG = next((ROOT / 'configs/lgm_pose').glob('*_toy-128x128.py'))

@@ -12,9 +12,9 @@ from mmpose.codecs import MSRAHeatmap
 from mmpose.structures import PoseDataSample
 from torch import nn
 
-from mmpose_lite.deploy.fold import fuse_batch_norms
+from mmpose_lite.fold.fold import fuse_batch_norms
 from mmpose_lite.inference import Frame, PoseNetwork, Poses, TopdownPipeline, whole_image
-from mmpose_lite.inference.network import decode_heatmaps
+from mmpose_lite.torch_backend.network import decode_heatmaps
 
 from .conftest import POSE_CONFIG, ROOT, boxes_of, random_weights
 
@@ -153,7 +153,8 @@ def test_one_batch_across_people_and_frames(pipeline, scenes, monkeypatch):
     sizes = []
     network = pipeline.network
     counting = lambda crops: sizes.append(len(crops)) or network(crops)  # noqa: E731
-    counting.num_keypoints, counting.flip_test = network.num_keypoints, False
+    for name in ('cropper', 'num_keypoints', 'flip_test', 'batch_size'):
+        setattr(counting, name, getattr(network, name))
     monkeypatch.setattr(pipeline, 'network', counting)
     pipeline.estimate([scene.image for scene in scenes], [boxes_of(scene) for scene in scenes])
     people = sum(len(scene.people) for scene in scenes)

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmpose_lite.benchmark.complexity import count
 from mmpose_lite.models import greit_hrnet as greit
 from mmpose_lite.models.greit_hrnet import GreitHRNet
+from mmpose_lite.zoo.complexity import count
 
 DEPTHS = {18: (2, 4, 2), 30: (3, 8, 3)}
 ABLATION = list(itertools.product((False, True), repeat=3))  # (lks, gcw, gsw)

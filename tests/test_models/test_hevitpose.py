@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn import functional as F
 
 import mmpose_lite  # noqa: F401  registers the networks
-from mmpose_lite.benchmark.complexity import count, count_parameters
 from mmpose_lite.models.hevitpose import (
     CGSRMHA,
     CascadedGroupAttention,
@@ -18,6 +17,7 @@ from mmpose_lite.models.hevitpose import (
     patch_embedding,
     subsample,
 )
+from mmpose_lite.zoo.complexity import count, count_parameters
 
 SIZES = dict(
     t=dict(widths=(64, 128, 192), groups=(4, 4, 4)),

@@ -8,8 +8,8 @@ from mmpose.registry import MODELS
 from torch import nn
 from torch.nn import functional as F
 
-from mmpose_lite.benchmark.complexity import count, count_parameters
 from mmpose_lite.models.lgm_pose import LARM, LGMPose, MobileViTTransformer, SFusion, SFusionNeck
+from mmpose_lite.zoo.complexity import count, count_parameters
 
 
 def estimator(img_size: tuple[int, int], num_keypoints: int, mode: str = 'sfusion', **backbone) -> nn.Module:

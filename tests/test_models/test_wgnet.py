@@ -14,7 +14,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import mmpose_lite  # noqa: F401  registers the networks
-from mmpose_lite.benchmark.complexity import count, count_parameters
 from mmpose_lite.models.wgnet import (
     GlobalAttention,
     UpStage,
@@ -26,6 +25,7 @@ from mmpose_lite.models.wgnet import (
     to_grid,
     window_grid,
 )
+from mmpose_lite.zoo.complexity import count, count_parameters
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'wgnet'
 TINY_WIDTHS = (8, 12, 16, 20)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from .toy_poses import STATURE, Figure, sample_figure
+from .poses import STATURE, Figure, sample_figure
 
 COCO_KEYPOINTS = (
     *('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder'),

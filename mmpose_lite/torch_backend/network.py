@@ -14,10 +14,10 @@ from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
-from ..deploy.graph import Inference
-from ..shipped import or_shipped
-from .crops import Cropper
-from .loading import load_weights, make_ready, read_config
+from ..fold import Inference
+from ..zoo.shipped import or_shipped
+from .cropper import Cropper
+from .loading import load_weights, prepare_for_inference, read_config
 
 
 def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return peaks + 0.25 * torch.stack((dx, dy), dim=2), scores
 
 
-class Traced:
+class TracedCache:
     """A network that traces the input shapes which keep coming: no Python between its operators, constants folded.
 
     A batch of LGM-Pose takes a tenth less time on a CPU, of Greit-HRNet a third. Tracing takes 1 to 10 seconds, which
@@ -109,11 +109,11 @@ class PoseNetwork:
         self.model = init_model(cfg, device='cpu')
         meta = load_weights(self.model, checkpoint)
         self.device = torch.device(device)
-        self.layout = make_ready(self.model, self.device)
+        self.layout = prepare_for_inference(self.model, self.device)
         self.cropper = Cropper(cfg.test_dataloader.dataset.pipeline, config)
         on_cpu = self.device.type == 'cpu'
         self.batch_size = 2 if on_cpu else 32
-        self.forward = Traced(Inference(self.model)) if on_cpu else Inference(self.model)
+        self.forward = TracedCache(Inference(self.model)) if on_cpu else Inference(self.model)
         self.flip_test = self.model.test_cfg.get('flip_test', False) if flip_test is None else flip_test
         self.dataset_meta = meta.get('dataset_meta') or self.model.dataset_meta
         self.kept = self.model.test_cfg.get('output_keypoint_indices')

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .toy_figures import PARTS, Canvas, Person, annotate, draw_background, draw_person
-from .toy_poses import HEAD, STATURE, sample_figure
+from .figures import PARTS, Canvas, Person, annotate, draw_background, draw_person
+from .poses import HEAD, STATURE, sample_figure
 
 STEPS_PER_SECOND = 1.1  # of one leg
 

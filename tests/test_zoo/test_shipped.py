@@ -12,10 +12,11 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import MODELS
 
-from mmpose_lite import cli, shipped
-from mmpose_lite.benchmark.complexity import count_parameters
-from mmpose_lite.datasets.toy_people import make_toy_people
+from mmpose_lite import cli
+from mmpose_lite.datasets.toy.people import make_toy_people
 from mmpose_lite.inference import PersonDetector, PoseNetwork
+from mmpose_lite.zoo import shipped
+from mmpose_lite.zoo.complexity import count_parameters
 
 ENTRIES = shipped.read_shipped()
 
@@ -79,7 +80,7 @@ def test_half_of_a_network_is_refused():
 def test_demo_without_further_arguments(tmp_path):
     """On pictures of generated people, which these networks know as well: nearly all are found and posed."""
     make_toy_people(tmp_path / 'toy', num_train=0, num_val=4, seed=23)
-    demo = Path(__file__).parents[1] / 'demo/topdown_demo.py'
+    demo = Path(__file__).resolve().parents[2] / 'demo/topdown_demo.py'
     done = subprocess.run([sys.executable, demo, 'toy/images'], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     annotations = json.loads((tmp_path / 'toy/annotations/mpii_val.json').read_text())

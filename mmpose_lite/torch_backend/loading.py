@@ -7,7 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ..checkpoint import check_state_dict, load_from_local
-from ..deploy.fold import fold
+from ..fold import fold
 
 
 def read_config(path: str | Path) -> Config:
@@ -36,7 +36,7 @@ def load_weights(model: nn.Module, checkpoint: str | Path) -> dict:
     return content.get('meta') or {}
 
 
-def make_ready(model: nn.Module, device: str | torch.device) -> torch.memory_format:
+def prepare_for_inference(model: nn.Module, device: str | torch.device) -> torch.memory_format:
     """Put a network on its device, as fast as it gets there, and return the memory format that it likes best."""
     if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'--device {device}: torch sees no GPU here; use cpu, or install a torch for CUDA')

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.io import savemat
 from tqdm import tqdm
 
-from .toy_figures import COCO_KEYPOINTS, KEYPOINTS, Person, Scene, draw_scene
+from .figures import COCO_KEYPOINTS, KEYPOINTS, Person, Scene, draw_scene
 
 GENERATOR_VERSION = 1
 """Changes whenever the same seed would give other bytes."""

@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .checkpoint import sha256
+from ..files import PACKAGE, sha256, zoo_root
 
-FOLDER = Path(__file__).parent / 'weights'
+FOLDER = PACKAGE / 'weights'
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,6 @@ class ShippedWeights:
 
 def read_shipped() -> list[ShippedWeights]:
     """All weights that ship."""
-    from .zoo import zoo_root
-
     configs = zoo_root() / 'configs'
     entries = json.loads((FOLDER / 'index.json').read_text())
     return [

@@ -12,10 +12,10 @@ from mmpose.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmpose_lite.deploy.blocks.greit_hrnet import FoldedGreitModule
-from mmpose_lite.deploy.blocks.hevitpose import FoldedCGSRMHA
-from mmpose_lite.deploy.blocks.lgm_pose import FoldedLARM, FoldedSFusion
-from mmpose_lite.deploy.fold import fold, fuse_batch_norms
+from mmpose_lite.fold.blocks.greit_hrnet import FoldedGreitModule
+from mmpose_lite.fold.blocks.hevitpose import FoldedCGSRMHA
+from mmpose_lite.fold.blocks.lgm_pose import FoldedLARM, FoldedSFusion
+from mmpose_lite.fold.fold import fold, fuse_batch_norms
 from mmpose_lite.models.greit_hrnet import GreitHRNet
 from mmpose_lite.models.hevitpose import CGSRMHA, Residual, local_layers
 from mmpose_lite.models.lgm_pose import LARM, SFusion

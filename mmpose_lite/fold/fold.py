@@ -4,7 +4,7 @@ Two steps, both exact up to rounding:
 
 1. Batch norms go into the (transposed) convolutions that they surely follow, in any network: in ConvModules, in
    Sequentials, and in those blocks of MMPose's ResNet, HRNet and HRFormer that keep both as attributes.
-2. Blocks of the networks of this package are exchanged for their forms in :mod:`mmpose_lite.deploy.blocks`.
+2. Blocks of the networks of this package are exchanged for their forms in :mod:`mmpose_lite.fold.blocks`.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Measure this demo against MMPose's own loop: ``python -m mmpose_lite.inference.speed --help``.
+"""Measure this demo against MMPose's own loop: ``python research/demo_speed.py --help``.
 
 All read the same video, take the same boxes from a file, run the same network on the same threads, draw and write a
 video and keep the poses: MMPose's loop with its network in torch, and this demo with torch and, where an exported file
@@ -19,17 +19,14 @@ from mmpose.apis import inference_topdown, init_model
 from mmpose.structures import merge_data_samples, split_instances
 from mmpose.visualization import PoseLocalVisualizer
 
-from ..runtime import PoseModel
-from ..runtime.backends import BACKENDS
-from ..runtime.decode import decode_msra
-from .boxes import BoxFile, BoxSource, PersonDetector
-from .drawing import Drawer
-from .loading import load_weights
-from .network import PoseNetwork, decode_heatmaps
-from .poses import Frame
-from .runner import Runner
-from .topdown import TopdownPipeline, batched
-from .video import VideoReader
+from mmpose_lite.inference import BoxFile, BoxSource, Drawer, Frame, Runner, TopdownPipeline, VideoReader
+from mmpose_lite.inference.topdown import batched
+from mmpose_lite.runtime import PoseModel
+from mmpose_lite.runtime.backends import BACKENDS
+from mmpose_lite.runtime.decode import decode_msra
+from mmpose_lite.torch_backend import PersonDetector, PoseNetwork
+from mmpose_lite.torch_backend.loading import load_weights
+from mmpose_lite.torch_backend.network import decode_heatmaps
 
 
 def mmpose_model(config: str, checkpoint: str, flip_test: bool) -> torch.nn.Module:
@@ -84,10 +81,10 @@ def steps(
         found = timed('detect', boxes, group)
         every = np.concatenate(found)
         owners = [frame.image for frame, rows in zip(group, found, strict=True) for _ in rows]
-        centers, scales = pipeline.cropper.geometry(every[:, :4])
-        for start in range(0, len(every), pipeline.batch_size):
-            part = slice(start, start + pipeline.batch_size)
-            crops = timed('crop', pipeline.cropper.crop, owners[part], centers[part], scales[part])
+        centers, scales = pipeline.network.cropper.geometry(every[:, :4])
+        for start in range(0, len(every), pipeline.network.batch_size):
+            part = slice(start, start + pipeline.network.batch_size)
+            crops = timed('crop', pipeline.network.cropper.crop, owners[part], centers[part], scales[part])
             keypoints, _ = timed('network', network, crops)
             height, width = (size // 4 for size in crops.shape[1:3])
             heatmaps = torch.rand(*keypoints.shape[:2], height, width)

@@ -1,13 +1,18 @@
 """The comparison with MMPose's loop compares like with like."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from mmpose_lite.datasets.toy_video import make_toy_video
+from mmpose_lite.datasets.toy.video import make_toy_video
 from mmpose_lite.deploy.export import export
 from mmpose_lite.inference import BoxFile, PoseNetwork
-from mmpose_lite.inference.speed import compare, mmpose_model
 from mmpose_lite.runtime import PoseModel
-from mmpose_lite.shipped import or_shipped
+from mmpose_lite.zoo.shipped import or_shipped
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / 'research'))
+from demo_speed import compare, mmpose_model
 
 
 @pytest.mark.parametrize('flip_test', [True, False])

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmpose_lite.benchmark.complexity import COUNTERS
 from mmpose_lite.cli import main
-from mmpose_lite.zoo import Cost, Entry, Printed, as_json, as_table, measure, read_zoo, zoo_root
+from mmpose_lite.zoo.complexity import COUNTERS
+from mmpose_lite.zoo.metafiles import Cost, Entry, Printed, as_json, as_table, measure, read_zoo, zoo_root
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 METAFILES = sorted(ROOT.glob('configs/*/metafile.yml'))
 ENTRIES = read_zoo(ROOT)
 
@@ -121,7 +121,7 @@ def small_zoo(monkeypatch) -> list[Entry]:
     met = next(entry for entry in ENTRIES if entry.name == 'td-hm_lgm-pose_1xb32-260e_coco-256x192')
     off = replace(met, name='misprinted', parameters=Printed('1.2 M', 'rounded', 10**6), note='a misprint')
     entries = [met, off]
-    monkeypatch.setattr('mmpose_lite.zoo.read_zoo', lambda: entries)
+    monkeypatch.setattr('mmpose_lite.zoo.metafiles.read_zoo', lambda: entries)
     return entries
 
 

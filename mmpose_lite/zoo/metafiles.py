@@ -9,7 +9,8 @@ import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from .benchmark.complexity import COUNTERS, count, count_parameters
+from ..files import zoo_root
+from .complexity import COUNTERS, count, count_parameters
 
 ROUNDING = dict(rounded=ROUND_HALF_UP, truncated=ROUND_DOWN)
 
@@ -79,15 +80,6 @@ class Cost:
         """Whether the printed FLOPs are met by the paper's counter; None where none are printed."""
         printed = self.entry.flops
         return printed.matches(self.numbers[self.entry.counter]) if printed else None
-
-
-def zoo_root() -> Path:
-    """Folder of ``model-index.yml`` and ``configs``: ``.mim`` in an installed package, else the repository."""
-    package = Path(__file__).resolve().parent
-    for root in (package / '.mim', package.parent):
-        if (root / 'model-index.yml').is_file():
-            return root
-    raise FileNotFoundError(f'no model-index.yml in {package / ".mim"} or {package.parent}: install mmpose_lite again')
 
 
 def _entry(root: Path, model: dict, collection: dict) -> Entry:

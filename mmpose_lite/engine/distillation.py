@@ -8,6 +8,8 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ..torch_backend.loading import load_weights, prepare_for_inference, read_config
+
 
 @MODELS.register_module()
 class DistilledPoseEstimator(TopdownPoseEstimator):
@@ -41,7 +43,7 @@ class DistilledPoseEstimator(TopdownPoseEstimator):
         self.weight = weight
         self.preprocessing = estimator.get('data_preprocessor')
 
-    @cached_property  # which puts it past nn.Module's books: not in parameters(), state_dict() or train()
+    @cached_property  # keeps the teacher out of parameters(), state_dict() and train()
     def teacher(self) -> nn.Module:
         """The frozen teacher.
 
@@ -50,8 +52,6 @@ class DistilledPoseEstimator(TopdownPoseEstimator):
             CheckpointError: If the weights are damaged or not of the config's network.
             ValueError: If the teacher wants its crops normalized otherwise.
         """
-        from ..inference.loading import load_weights, make_ready, read_config  # they need the networks of this package
-
         config, checkpoint = self.teacher_files['config'], self.teacher_files['checkpoint']
         model = read_config(config).model
         if model.get('data_preprocessor') != self.preprocessing:
@@ -61,7 +61,7 @@ class DistilledPoseEstimator(TopdownPoseEstimator):
             )
         teacher = MODELS.build(model)
         load_weights(teacher, checkpoint)
-        make_ready(teacher, 'cpu')
+        prepare_for_inference(teacher, 'cpu')
         return teacher.eval().requires_grad_(False)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict:

@@ -11,10 +11,10 @@ from mmpose.registry import VISUALIZERS
 from safetensors import safe_open
 from test_checkpoint import tiny_config
 
-from mmpose_lite import publish as module
-from mmpose_lite.benchmark.complexity import count_parameters
 from mmpose_lite.checkpoint import CheckpointError, load_from_local, sha256
 from mmpose_lite.cli import main
+from mmpose_lite.zoo import publish as module
+from mmpose_lite.zoo.complexity import count_parameters
 
 
 @pytest.fixture(scope='module')

@@ -13,9 +13,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from . import __version__
-from .checkpoint import CheckpointError, check_state_dict, load_from_local, sha256
-from .engine.checkpoints import write_beside
+from ..checkpoint import CheckpointError, check_state_dict, load_from_local
+from ..files import atomic_write, sha256
+from ..version import __version__
 
 _STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')  # buffers, of batch normalization
 
@@ -96,5 +96,5 @@ def publish(checkpoint: str | Path, out: str | Path, config: str | Path | None =
     digest = hashlib.sha256(data).hexdigest()
     if out.is_dir():
         out = out / f'{meta.get("config", checkpoint.stem)}-{digest[:8]}.safetensors'
-    write_beside(out, data)
+    atomic_write(out, data)
     return out, digest, meta

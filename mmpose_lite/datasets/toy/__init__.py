@@ -1,0 +1,1 @@
+"""Generated people: cartoons with exact keypoints, for tests and the demo."""

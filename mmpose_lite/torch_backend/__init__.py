@@ -1,0 +1,6 @@
+"""Any top-down network of MMPose and any detector of mmdet, run by PyTorch."""
+
+from .detector import PersonDetector
+from .network import PoseNetwork
+
+__all__ = ['PersonDetector', 'PoseNetwork']

@@ -1,0 +1,1 @@
+"""Networks and weights that come with the package: metafiles, costs, shipped weights, publishing."""
