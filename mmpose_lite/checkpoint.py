@@ -1,5 +1,8 @@
 """Reading checkpoints without running what is in them, and refusing those of another network."""
 
+from . import _plugin  # noqa: F401
+
+# isort: split
 import hashlib
 import json
 import pickle
@@ -20,11 +23,9 @@ from mmengine.runner import BaseLoop
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from .errors import CheckpointError
+
 TORCH_VERSION = tuple(int(part) for part in torch.__version__.split('.')[:2])
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be used; the message names the file and the remedy."""
 
 
 def _history_buffer_method(owner: object, name: str):

@@ -66,14 +66,17 @@ def run(*command: object, **environment: str) -> None:
     """Run a command with its output in ``.venv/setup.log`` and its progress on the terminal; explain a failure."""
     started = shown = time.time()
     log = VENV / 'setup.log'
-    with log.open('w') as file, subprocess.Popen(
-        [str(part) for part in command],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors='replace',
-    ) as process:
+    with (
+        log.open('w') as file,
+        subprocess.Popen(
+            [str(part) for part in command],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace',
+        ) as process,
+    ):
         for line in process.stdout:
             file.write(line)
             if re.match(r'Collecting|Downloading|Building|Installing|\[\d+/\d+\]', line.strip()) and (
@@ -97,7 +100,9 @@ def setup(compile_mmcv: bool) -> None:
         return
     check_machine(compile_mmcv)
     started = time.time()
-    print(f'[setup] into {VENV}, Python {platform.python_version()}: 1 to 3 minutes and what the index takes', flush=True)
+    print(
+        f'[setup] into {VENV}, Python {platform.python_version()}: 1 to 3 minutes and what the index takes', flush=True
+    )
 
     def answers(*arguments: str) -> bool:
         return python.exists() and not subprocess.run([python, *arguments], capture_output=True).returncode
@@ -121,7 +126,9 @@ def setup(compile_mmcv: bool) -> None:
         run(
             *(*pip, 'wheel', '--no-build-isolation', '--no-deps', '--no-cache-dir', '--no-binary', 'mmcv'),
             *('--verbose', '--wheel-dir', wheels, '--constraint', LOCK, 'mmcv'),
-            **dict(MMCV_WITH_OPS='1', FORCE_CUDA='0', PATH=path, MAX_JOBS=os.environ.get('MAX_JOBS') or str(os.cpu_count())),
+            **dict(
+                MMCV_WITH_OPS='1', FORCE_CUDA='0', PATH=path, MAX_JOBS=os.environ.get('MAX_JOBS') or str(os.cpu_count())
+            ),
         )
         run(*pip, 'uninstall', '--yes', 'mmcv-lite')
         run(*install, '--no-index', '--find-links', wheels, '--no-deps', 'mmcv')

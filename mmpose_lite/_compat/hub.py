@@ -1,4 +1,4 @@
-"""Checkpoints from elsewhere: whatever MMEngine can name is read as local files are, see :mod:`mmpose_lite.checkpoint`."""
+"""Checkpoints from elsewhere: whatever MMEngine can name is read as :mod:`mmpose_lite.checkpoint` reads files."""
 
 from pathlib import Path
 from urllib.parse import urlparse

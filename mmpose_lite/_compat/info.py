@@ -3,7 +3,12 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ('torch', 'torchvision', 'numpy', 'opencv-python', 'mmengine', 'mmcv', 'mmdet', 'mmpose', 'xtcocotools')
+import mmpose_lite
+
+PACKAGES = (
+    *('torch', 'torchvision', 'numpy', 'opencv-python', 'mmengine', 'mmcv', 'mmcv-lite', 'mmdet', 'mmpose'),
+    *('xtcocotools', 'pycocotools', 'onnx', 'onnxruntime', 'openvino'),
+)
 
 
 def installed_versions() -> dict[str, str]:
@@ -27,10 +32,13 @@ def registered_networks() -> dict[str, str]:
 
 def describe() -> str:
     """Versions, patches and networks as text."""
-    from .patches import PATCHES
-
     lines = ['Versions']
     lines += [f'  {name:14} {number}' for name, number in installed_versions().items()]
+    if 'models' not in mmpose_lite.__all__:
+        return '\n'.join([*lines, '', 'Without torch and MMPose, mmpose_lite.runtime only: it runs exported files.'])
+
+    from .patches import PATCHES
+
     lines += ['', 'Patches of the stack']
     lines += [f'  {patch.name:22} {"applied" if patch.applied else "not needed"}: {patch.reason}' for patch in PATCHES]
     lines += ['', "Networks in MMPose's registry"]

@@ -175,7 +175,7 @@ def _positions(start: Tensor, bin_size: Tensor, bins: int, grid: int, length: in
 
 def _sample_bins(features: Tensor, rois: Tensor, size: tuple[int, int], grid: tuple[int, int], average: bool) -> Tensor:
     """The average or the maximum of ``grid`` samples in each bin of each region: (R, C, *size)."""
-    number, channels, height, width = features.shape
+    channels, height, width = features.shape[1:]
     rows, row_weights = _positions(rois[:, 2], rois[:, 4] / size[0], size[0], grid[0], height)
     columns, column_weights = _positions(rois[:, 1], rois[:, 3] / size[1], size[1], grid[1], width)
     # to (R, bin rows, bin columns, grid rows, grid columns, neighbours in y, and in x)
@@ -318,7 +318,7 @@ def _deform_conv(
     return (weight.view(groups, weight.shape[0] // groups, -1) @ samples).view(number, -1, out_height, out_width)
 
 
-def _options(*, kW, kH, dW, dH, padW, padH, dilationW, dilationH, group, deformable_group, im2col_step, scale=1):  # noqa: N803
+def _options(*, kW, kH, dW, dH, padW, padH, dilationW, dilationH, group, deformable_group, im2col_step, scale=1):
     return (dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group
 
 
@@ -357,17 +357,15 @@ def deform_conv_backward_parameters(
 ) -> None:
     """Fill ``grad_weight``; the output is linear in the weights, so any will do."""
     gradients = _gradients(
-        lambda w: _deform_conv(input, offset, w, None, *_options(**options)), [torch.zeros_like(grad_weight)], grad_output
+        lambda weight: _deform_conv(input, offset, weight, None, *_options(**options)),
+        [torch.zeros_like(grad_weight)],
+        grad_output,
     )
     _fill([grad_weight], gradients)
 
 
-def _modulated(
-    input: Tensor, weight: Tensor, bias: Tensor, offset: Tensor, mask: Tensor, options: dict
-) -> Tensor:
-    stride, padding, dilation = (
-        (options[f'{name}_h'], options[f'{name}_w']) for name in ('stride', 'pad', 'dilation')
-    )
+def _modulated(input: Tensor, weight: Tensor, bias: Tensor, offset: Tensor, mask: Tensor, options: dict) -> Tensor:
+    stride, padding, dilation = ((options[f'{name}_h'], options[f'{name}_w']) for name in ('stride', 'pad', 'dilation'))
     output = _deform_conv(
         input, offset, weight, mask, stride, padding, dilation, options['group'], options['deformable_group']
     )

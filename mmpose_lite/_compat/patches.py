@@ -98,7 +98,9 @@ def provide_mmcv_operators() -> bool:
 def load_coco_masks() -> bool:
     """Give xtcocotools, which is compiled for numpy 1, the masks of pycocotools where its own do not load."""
     if importlib.util.find_spec('xtcocotools') is None:
-        raise ImportError('MMPose needs xtcocotools: pip install cython && pip install --no-build-isolation xtcocotools')
+        raise ImportError(
+            'MMPose needs xtcocotools: pip install cython && pip install --no-build-isolation xtcocotools'
+        )
     try:
         importlib.import_module('xtcocotools._mask')
         return False

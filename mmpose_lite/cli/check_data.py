@@ -11,8 +11,6 @@ import os
 import warnings
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 
 def _config_file(text: str) -> Path:
     if not Path(text).is_file():
@@ -26,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='default: %(default)s')
     parser.add_argument('--out', type=Path, metavar='DIR', help='default: work_dirs/check-data/<config>_<split>')
     parser.add_argument('--workers', type=int, default=os.cpu_count(), metavar='N', help='threads (default: all cores)')
+    try:
+        from mmengine.config import DictAction
+    except ImportError:
+        DictAction = 'store'  # run() says what is missing
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
 
 

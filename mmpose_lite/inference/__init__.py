@@ -1,5 +1,6 @@
 """Top-down inference on images and videos."""
 
+from .. import _plugin  # noqa: F401
 from .boxes import BoxFile, BoxSource, PersonDetector, whole_image
 from .drawing import Drawer
 from .files import list_inputs, read_image, shard, write_image, write_json

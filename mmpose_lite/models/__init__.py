@@ -1,5 +1,6 @@
 """The networks, one file each."""
 
+from .. import _plugin  # noqa: F401
 from .distillation import DistilledPoseEstimator
 from .greit_hrnet import GreitHRNet
 from .hevitpose import CGSRMHA, HEViTPose

@@ -77,7 +77,9 @@ def test_checkpoint_loaders_are_replaced():
     done = run_python(code)
     assert done.returncode == 0, done.stderr
     # these three turn names into addresses and load those with load_url
-    assert done.stdout.strip() == "['load_from_http', 'load_from_mmcls', 'load_from_torchvision'] mmpose_lite._compat.hub"
+    assert (
+        done.stdout.strip() == "['load_from_http', 'load_from_mmcls', 'load_from_torchvision'] mmpose_lite._compat.hub"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ annotation files
