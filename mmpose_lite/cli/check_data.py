@@ -33,16 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, write the reports and print the summary."""
-    from mmengine.config import Config
-
     from ..datasets.check import check_config
     from ..datasets.contact_sheet import draw_samples
     from ..inference.files import replaced, write_image
+    from ..inference.loading import read_config
 
     warnings.simplefilter('ignore', UserWarning)  # MMPose's, on its own defaults
     if arguments.workers < 1:
         raise ValueError(f'--workers must be at least 1, got {arguments.workers}')
-    config = Config.fromfile(arguments.config)
+    config = read_config(arguments.config)
     config.merge_from_dict(arguments.cfg_options or {})
     out = arguments.out or Path('work_dirs', 'check-data', f'{arguments.config.stem}_{arguments.split}')
     reports = check_config(config, arguments.split, arguments.workers, progress=True)

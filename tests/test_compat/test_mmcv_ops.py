@@ -34,8 +34,8 @@ needs_compiled = pytest.mark.skipif(COMPILED is None, reason='no compiled mmcv')
 @pytest.fixture(params=['plain torch', 'torchvision'])
 def way(request, monkeypatch):
     """Ours in both ways: without torchvision's operators and, where they are compiled, with them."""
-    for module in (ops.nms, ops.roi_align, ops.deform_conv, ops.modulated_deform_conv):
-        monkeypatch.setattr(importlib.import_module(module.__module__), 'ext_module', mmcv_ops)
+    for name in ('nms', 'roi_align', 'deform_conv', 'modulated_deform_conv'):
+        monkeypatch.setattr(importlib.import_module(f'mmcv.ops.{name}'), 'ext_module', mmcv_ops)
     if request.param == 'plain torch':
         monkeypatch.setattr(mmcv_ops, '_torchvision', lambda device: None)
     elif mmcv_ops._torchvision('cpu') is None:
@@ -98,7 +98,7 @@ def test_nms_match():
     dets = torch.cat((found, scores[:, None]), 1)
     groups = [group.tolist() for group in ops.nms_match(dets, 0.3)]
     assert [group[0] for group in groups] == slow_nms(found.tolist(), scores.tolist(), 0.3 - 1e-9, 0)
-    assert sorted(sum(groups, [])) == list(range(40))
+    assert sorted(i for group in groups for i in group) == list(range(40))
     for first, *others in groups:
         assert all(overlap(found[first].tolist(), found[i].tolist(), 0) >= 0.3 for i in others)
     assert ops.nms_match(dets[:0], 0.3) == []
@@ -302,8 +302,8 @@ def test_deformable_convolutions_and_gradients_equal_the_compiled(setting, monke
         return plain, modulated, *torch.autograd.grad(total, leaves)
 
     ours = results()
-    for module in (ops.deform_conv, ops.modulated_deform_conv):
-        monkeypatch.setattr(importlib.import_module(module.__module__), 'ext_module', COMPILED)
+    for name in ('deform_conv', 'modulated_deform_conv'):
+        monkeypatch.setattr(importlib.import_module(f'mmcv.ops.{name}'), 'ext_module', COMPILED)
     torch.testing.assert_close(ours, results(), rtol=1e-3, atol=1e-3)
 
 
