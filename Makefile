@@ -3,9 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .PHONY: setup demo test bench lint clean
 
-# the first Python that mmcv can be built for; tools/setup_env.py explains what is wrong where there is none
-PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.10; do \
-    $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; \
+# the first Python that needs no compiler, or else the first that will do; tools/setup_env.py explains what is wrong
+PYTHON ?= $(or $(shell for p in python3.11 python3.10 python3 python3.12 python3.13; do \
+    $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; \
     done; true),python3)
 BIN := .venv/bin
 OUT := demo_out

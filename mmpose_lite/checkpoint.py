@@ -1,5 +1,8 @@
 """Reading checkpoints without running what is in them, and refusing those of another network."""
 
+from . import _plugin  # noqa: F401
+
+# isort: split
 import json
 import pickle
 import re
@@ -18,13 +21,10 @@ from mmengine.runner import BaseLoop
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from .errors import CheckpointError
 from .files import sha256
 
 TORCH_VERSION = tuple(int(part) for part in torch.__version__.split('.')[:2])
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be used; the message names the file and the remedy."""
 
 
 def _history_buffer_method(owner: object, name: str):

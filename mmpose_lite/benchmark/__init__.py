@@ -1,0 +1,1 @@
+from .. import _plugin  # noqa: F401

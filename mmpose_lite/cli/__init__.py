@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ..checkpoint import CheckpointError
+from ..errors import CheckpointError
 from . import benchmark, check_data, export, info, publish, quantize, resize_checkpoint, toy_data, toy_video
 
 # each has a docstring for its help, add_arguments(parser) and run(arguments), which may return an exit code

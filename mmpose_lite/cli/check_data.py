@@ -11,8 +11,6 @@ import os
 import warnings
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 
 def _config_file(text: str) -> Path:
     if not Path(text).is_file():
@@ -26,22 +24,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='default: %(default)s')
     parser.add_argument('--out', type=Path, metavar='DIR', help='default: work_dirs/check-data/<config>_<split>')
     parser.add_argument('--workers', type=int, default=os.cpu_count(), metavar='N', help='threads (default: all cores)')
+    try:
+        from mmengine.config import DictAction
+    except ImportError:
+        DictAction = 'store'  # run() says what is missing
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, write the reports and print the summary."""
-    from mmengine.config import Config
-
     from ..datasets.check import check_config
     from ..datasets.contact_sheet import draw_samples
     from ..files import atomic_path
     from ..inference.files import write_image
+    from ..torch_backend.loading import read_config
 
     warnings.simplefilter('ignore', UserWarning)  # MMPose's, on its own defaults
     if arguments.workers < 1:
         raise ValueError(f'--workers must be at least 1, got {arguments.workers}')
-    config = Config.fromfile(arguments.config)
+    config = read_config(arguments.config)
     config.merge_from_dict(arguments.cfg_options or {})
     out = arguments.out or Path('work_dirs', 'check-data', f'{arguments.config.stem}_{arguments.split}')
     reports = check_config(config, arguments.split, arguments.workers, progress=True)

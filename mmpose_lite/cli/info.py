@@ -1,4 +1,4 @@
-"""Print versions, mends of the stack and registered networks; what the networks cost; or which weights ship."""
+"""Print versions, patches of the stack and registered networks; what the networks cost; or which weights ship."""
 
 import argparse
 import json
@@ -29,6 +29,6 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.json:
         raise ValueError('info --json is for the tables of --zoo and --weights: add one of them')
     else:
-        from ..info import describe
+        from .._compat.info import describe
 
         print(describe())

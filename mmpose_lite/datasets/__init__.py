@@ -1,5 +1,6 @@
 """Reading and checking data sets, and generated data in the formats of the real ones."""
 
+from .. import _plugin  # noqa: F401
 from .blank import BlankOutside
 from .blur import Blur
 from .loading import LoadIntactImage

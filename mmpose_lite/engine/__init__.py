@@ -1,5 +1,6 @@
 """What a training run needs around its network: checkpoints that survive, repeatable epochs, logs to look at."""
 
+from .. import _plugin  # noqa: F401
 from .checkpoints import ResumableCheckpointHook
 from .curves import CurvesHook, SamplesHook
 from .distillation import DistilledPoseEstimator

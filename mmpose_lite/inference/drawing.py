@@ -16,6 +16,9 @@ class Drawer:
     """
 
     def __init__(self, dataset_meta: dict, kpt_thr: float = 0.3, bboxes: bool = True) -> None:
+        from .. import _plugin  # noqa: F401
+
+        # isort: split
         from mmpose.visualization import PoseLocalVisualizer
 
         self.visualizer = PoseLocalVisualizer()

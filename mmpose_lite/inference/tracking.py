@@ -1,4 +1,4 @@
-"""Track ids by supervision's ByteTrack (Zhang et al.: ByteTrack, ECCV 2022)."""
+"""Track ids by ByteTrack (Zhang et al., ECCV 2022), of Roboflow's ``trackers``."""
 
 import warnings
 
@@ -17,21 +17,26 @@ class Tracker:
         fps: Frames per second.
 
     Raises:
-        ImportError: If supervision is not installed, or is a version without ByteTrack.
+        ImportError: If ``trackers`` is not installed.
     """
 
     def __init__(self, fps: float) -> None:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter('ignore')  # deprecated since 0.28; its successor needs numpy 2
-                import supervision
-
-                self._tracker = supervision.ByteTrack(frame_rate=max(1, round(fps)))
-        except (ImportError, AttributeError) as error:
-            raise ImportError(
-                "tracking needs supervision with ByteTrack: pip install 'mmpose_lite[tracking]'"
-            ) from error
-        self._detections = supervision.Detections
+                warnings.simplefilter('ignore')
+                from supervision import Detections
+                from trackers import ByteTrackTracker
+        except ImportError as error:
+            raise ImportError(f"tracking needs trackers ({error}): pip install 'mmpose_lite[tracking]'") from error
+        # thresholds of the original ByteTrack are for detectors surer of themselves than small ones are
+        self._tracker = ByteTrackTracker(
+            frame_rate=max(1, fps),
+            track_activation_threshold=0.35,
+            high_conf_det_threshold=0.25,
+            minimum_consecutive_frames=1,
+        )
+        self._detections = Detections
+        self._started = False
 
     def __call__(self, poses: Poses) -> Poses:
         """The poses of the next frame with track ids."""
@@ -40,7 +45,10 @@ class Tracker:
             confidence=poses.bbox_scores.astype(np.float32),
             data=dict(row=np.arange(len(poses))),
         )
-        tracked = self._tracker.update_with_detections(found)
+        if not self._started:
+            self._tracker.update(found)  # seen twice, people of the first frame have their ids on it
+            self._started = True
+        tracked = self._tracker.update(found)
         ids = np.full(len(poses), -1)
         if len(tracked):
             ids[tracked.data['row']] = tracked.tracker_id

@@ -1,5 +1,6 @@
 """The networks, one file each."""
 
+from .. import _plugin  # noqa: F401
 from .greit_hrnet import GreitHRNet
 from .hevitpose import CGSRMHA, HEViTPose
 from .lgm_pose import LARM, LGMPose, MobileViMBlock, SFusion, SFusionNeck

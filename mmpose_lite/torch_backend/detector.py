@@ -46,8 +46,11 @@ class PersonDetector:
         nms_thr: float = 0.5,
         category: int = 0,
     ) -> None:
-        from mmdet.apis import init_detector  # slow to import, and only needed here
-        from mmdet.utils import get_test_pipeline_cfg
+        try:
+            from mmdet.apis import init_detector  # slow to import, and only needed here
+            from mmdet.utils import get_test_pipeline_cfg
+        except ModuleNotFoundError as error:
+            raise ImportError(f"a detector needs MMDetection ({error}): pip install 'mmpose_lite[mmpose]'") from error
         from mmengine.dataset import Compose
 
         config, checkpoint = or_shipped('detection', config, checkpoint)

@@ -1,5 +1,8 @@
 """The networks that the metafiles list: what they cost, beside what their papers print."""
 
+from .. import _plugin  # noqa: F401
+
+# isort: split
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal

@@ -1,5 +1,8 @@
 """Weights for others: without the training state, in a file that cannot run code, with a hash to know it by."""
 
+from .. import _plugin  # noqa: F401
+
+# isort: split
 import hashlib
 import json
 import re

@@ -177,7 +177,7 @@ def test_smoothed_video_shakes_less(demo, crossing):
 
 def test_tracker_is_missing(demo, photos, monkeypatch, capfd):
     """Said before anything is done."""
-    monkeypatch.setitem(sys.modules, 'supervision', None)
+    monkeypatch.setitem(sys.modules, 'trackers', None)
     code, out = demo(photos, '--track')
     assert code == 1
     assert "pip install 'mmpose_lite[tracking]'" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""The mends: applied where upstream is broken, nothing where it is healthy."""
+"""The patches: applied where upstream is broken, nothing where it is healthy."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import textwrap
 import pytest
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmpose_lite import _compat
+from mmpose_lite._compat import patches
 
 
 def run_python(code: str, *, path: str = '') -> subprocess.CompletedProcess:
@@ -24,9 +24,9 @@ def test_import_is_silent_and_makes_mmpose_importable():
 
 
 def test_apply_is_idempotent():
-    before = dict(CheckpointLoader._schemes), [mend.applied for mend in _compat.MENDS]
-    _compat.apply()
-    assert (dict(CheckpointLoader._schemes), [mend.applied for mend in _compat.MENDS]) == before
+    before = dict(CheckpointLoader._schemes), [patch.applied for patch in patches.PATCHES]
+    patches.apply()
+    assert (dict(CheckpointLoader._schemes), [patch.applied for patch in patches.PATCHES]) == before
 
 
 BROKEN_TORCHVISION = """
@@ -50,10 +50,10 @@ def fake_torchvision(folder, source: str) -> str:
 def test_torchvision_operators_only_where_they_are_missing(tmp_path, source, applied):
     code = """
         import json
-        import mmpose_lite._compat as compat
+        import mmpose_lite._compat.patches as compat
         import torch, torchvision
         defined = hasattr(torch.ops.torchvision, 'nms')
-        print(json.dumps([compat.MENDS[0].applied, defined, len(compat._libraries)]))
+        print(json.dumps([compat.PATCHES[0].applied, defined, len(compat._libraries)]))
     """
     done = run_python(code, path=fake_torchvision(tmp_path, source))
     assert done.returncode == 0, done.stderr
@@ -77,7 +77,9 @@ def test_checkpoint_loaders_are_replaced():
     done = run_python(code)
     assert done.returncode == 0, done.stderr
     # these three turn names into addresses and load those with load_url
-    assert done.stdout.strip() == "['load_from_http', 'load_from_mmcls', 'load_from_torchvision'] mmpose_lite.hub"
+    assert (
+        done.stdout.strip() == "['load_from_http', 'load_from_mmcls', 'load_from_torchvision'] mmpose_lite._compat.hub"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ annotation files
@@ -103,10 +105,10 @@ def test_wrong_annotation_file_is_named(tmp_path, dataset, content, error, messa
         DATASETS.build(dict(type=dataset, data_root=str(tmp_path), ann_file='ann.json', data_prefix=dict(img='')))
 
 
-def test_annotation_mend_changes_nothing_else(toy_root):
+def test_annotation_patch_changes_nothing_else(toy_root):
     from mmpose.registry import DATASETS
 
-    assert _compat.name_broken_annotation_files() is False
+    assert patches.name_broken_annotation_files() is False
     common = dict(data_root=str(toy_root), data_prefix=dict(img='images/'))
     assert len(DATASETS.build(dict(type='CocoDataset', ann_file='annotations/person_keypoints_val.json', **common))) > 0
     assert len(DATASETS.build(dict(type='MpiiDataset', ann_file='annotations/mpii_val.json', **common))) > 0

@@ -1,9 +1,14 @@
-"""What is installed, what was mended, which networks are registered."""
+"""What is installed, what was patched, which networks are registered."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ('torch', 'torchvision', 'numpy', 'opencv-python', 'mmengine', 'mmcv', 'mmdet', 'mmpose', 'xtcocotools')
+import mmpose_lite
+
+PACKAGES = (
+    *('torch', 'torchvision', 'numpy', 'opencv-python', 'mmengine', 'mmcv', 'mmcv-lite', 'mmdet', 'mmpose'),
+    *('xtcocotools', 'pycocotools', 'onnx', 'onnxruntime', 'openvino'),
+)
 
 
 def installed_versions() -> dict[str, str]:
@@ -26,13 +31,16 @@ def registered_networks() -> dict[str, str]:
 
 
 def describe() -> str:
-    """Versions, mends and networks as text."""
-    from ._compat import MENDS
-
+    """Versions, patches and networks as text."""
     lines = ['Versions']
     lines += [f'  {name:14} {number}' for name, number in installed_versions().items()]
-    lines += ['', 'Mends of the stack']
-    lines += [f'  {mend.name:22} {"applied" if mend.applied else "not needed"}: {mend.reason}' for mend in MENDS]
+    if 'models' not in mmpose_lite.__all__:
+        return '\n'.join([*lines, '', 'Without torch and MMPose, mmpose_lite.runtime only: it runs exported files.'])
+
+    from .patches import PATCHES
+
+    lines += ['', 'Patches of the stack']
+    lines += [f'  {patch.name:22} {"applied" if patch.applied else "not needed"}: {patch.reason}' for patch in PATCHES]
     lines += ['', "Networks in MMPose's registry"]
     lines += [f'  {name:22} {text}' for name, text in registered_networks().items()]
     return '\n'.join(lines)

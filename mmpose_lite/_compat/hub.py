@@ -1,4 +1,4 @@
-"""Checkpoints from elsewhere: whatever MMEngine can name is read as local files are, see :mod:`.checkpoint`."""
+"""Checkpoints from elsewhere: whatever MMEngine can name is read as :mod:`mmpose_lite.checkpoint` reads files."""
 
 from pathlib import Path
 from urllib.parse import urlparse
@@ -6,7 +6,7 @@ from urllib.parse import urlparse
 import torch
 from mmengine.runner import checkpoint as upstream
 
-from .checkpoint import CheckpointError, load_from_local, published_hash, split_hash
+from ..checkpoint import CheckpointError, load_from_local, published_hash, split_hash
 
 
 def load_url(

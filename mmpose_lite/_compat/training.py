@@ -1,4 +1,4 @@
-"""Mends that make MMEngine's ways to train work: in several processes, in mixed precision, compiled."""
+"""Patches that make MMEngine's ways to train work: in several processes, in mixed precision, compiled."""
 
 import functools
 import importlib
