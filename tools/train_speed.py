@@ -1,6 +1,7 @@
 """Where the time of a training step goes, and whether the data keep up.
 
     MPII_ROOT=/data/mpii python tools/train_speed.py CONFIG --workers 0 4 16
+    ... --cfg-options keep_memory=False             with glibc's own way to give memory back after every step
 
 prints, as medians: the parts of a step (data, transfer, forward, backward, optimizer); the transforms of a sample;
 steps per second with the data in memory and with data loader workers, and what share of the former the latter reach;
@@ -25,6 +26,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 import mmpose_lite  # noqa: F401
+from mmpose_lite._compat.malloc import keep_memory
 
 VARIANTS = ('plain', 'channels_last', 'fused', 'bfloat16', 'channels_last + fused + bfloat16')
 
@@ -147,6 +149,8 @@ def main() -> None:
     warnings.simplefilter('ignore')
     config = Config.fromfile(arguments.config)
     config.merge_from_dict(arguments.cfg_options or {})
+    if config.get('keep_memory', True) and not torch.cuda.is_available():
+        keep_memory()  # as a training does
     init_default_scope('mmpose')
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else f'CPU, {torch.get_num_threads()} threads'
     print(f'{arguments.config} on {where}, torch {torch.__version__}')

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import torch
 
-from . import hub, training
+from . import hub, malloc, training
 
 
 @dataclass
@@ -212,6 +212,11 @@ PATCHES = (
         'training on CPUs',
         'mmengine <= 0.10.7 has several processes and mixed precision on GPUs only',
         training.train_on_cpus,
+    ),
+    Patch(
+        'memory on CPUs',
+        'glibc maps the large tensors of every training step anew; off: --cfg-options keep_memory=False',
+        malloc.keep_memory_in_training,
     ),
     Patch(
         'bfloat16',
