@@ -238,8 +238,8 @@ def quantize(
     before = people.average_precision(exact)
     if not before > 0:
         raise ValueError(
-            f'AP is {before:.4f} before: what int8 costs cannot be seen on {people.annotations}. Name labels of what the '
-            'network has learned, with the boxes and pictures that belong to them'
+            f'AP is {before:.4f} before: what int8 costs cannot be seen on {people.annotations}. Name labels of '
+            'what the network has learned, with the boxes and pictures that belong to them'
         )
     logging.getLogger('nncf').setLevel(logging.ERROR)
     network = openvino.Core().read_model(path)

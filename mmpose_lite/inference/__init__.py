@@ -2,7 +2,7 @@
 
 from .boxes import BoxFile, BoxSource, PersonDetector, whole_image
 from .drawing import Drawer
-from .files import list_inputs, read_image, shard, write_image, write_json
+from .files import Inputs, list_inputs, read_image, shard, write_image, write_json
 from .network import PoseNetwork
 from .poses import Frame, Poses
 from .runner import Runner
@@ -16,6 +16,7 @@ __all__ = [
     'BoxSource',
     'Drawer',
     'Frame',
+    'Inputs',
     'PersonDetector',
     'PoseNetwork',
     'PoseSmoother',

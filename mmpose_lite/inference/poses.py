@@ -53,6 +53,12 @@ class Poses:
     def __len__(self) -> int:
         return len(self.bboxes)
 
+    def take(self, rows: np.ndarray) -> Poses:
+        """Some of the people: their numbers, or (N,) whether each is wanted."""
+        ids = None if self.track_ids is None else self.track_ids[rows]
+        columns = self.bboxes, self.bbox_scores, self.keypoints, self.keypoint_scores
+        return Poses(*(column[rows] for column in columns), ids)
+
     def to_instances(self) -> list[dict]:
         """Plain types for JSON: one dictionary per person, rounded to a thousandth of a pixel."""
         columns = dict(
@@ -67,12 +73,22 @@ class Poses:
 
     @classmethod
     def from_instances(cls, instances: list[dict], num_keypoints: int) -> Poses:
-        """The reverse of :meth:`to_instances`."""
+        """The reverse of :meth:`to_instances`.
+
+        Raises:
+            ValueError: If they are broken, or have another number of keypoints.
+        """
         shapes = dict(bbox=(4,), bbox_score=(), keypoints=(num_keypoints, 2), keypoint_scores=(num_keypoints,))
-        columns = [
-            np.array([person[name] for person in instances], dtype=np.float32).reshape(-1, *shape)
-            for name, shape in shapes.items()
-        ]
+        try:
+            found = {len(person['keypoints']) for person in instances} - {num_keypoints}
+            if found:
+                raise ValueError(f'people have {found.pop()} keypoints, the network has {num_keypoints}')
+            columns = [
+                np.array([person[name] for person in instances], dtype=np.float32).reshape(-1, *shape)
+                for name, shape in shapes.items()
+            ]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f'not the people of a picture ({type(error).__name__}: {error})') from error
         ids = None
         if instances and 'track_id' in instances[0]:
             ids = np.array([-1 if person['track_id'] is None else person['track_id'] for person in instances])
