@@ -102,6 +102,7 @@ class Runner:
         self.resume = resume
         self.score_thr = score_thr
         self.failed = self.poses = self.skipped = 0
+        self._results: dict[Path, Path] = {}
 
     def __call__(self, inputs: Mapping[Path, Path] | Iterable[Path]) -> None:
         """Work through images and videos.
@@ -110,10 +111,10 @@ class Runner:
             inputs: Their paths, or by path the results without their ending; see
                 :func:`mmpose_lite.inference.list_inputs`.
         """
-        self.results = dict(inputs) if isinstance(inputs, Mapping) else place_results(inputs, self.out_dir)
+        self._results = dict(inputs) if isinstance(inputs, Mapping) else place_results(inputs, self.out_dir)
         make_folder(self.out_dir)
         todo = []
-        for path in self.results:
+        for path in self._results:
             with self._reporting():
                 if not self._finished(path):
                     todo.append(path)
@@ -134,9 +135,13 @@ class Runner:
                         self._write(frame, poses)
                     progress.update()
 
+    def _base(self, path: Path) -> Path:
+        """The results of an input without their ending."""
+        return self._results.get(path) or place_results([path], self.out_dir)[path]
+
     def _write(self, frame: Frame, poses: Poses) -> None:
         """Results first: a picture may fail."""
-        base = self.results[frame.path]
+        base = self._base(frame.path)
         make_folder(base.parent)
         write_json(result_file(frame.path, base), frame.path, poses)
         self.poses += len(poses)
@@ -178,7 +183,7 @@ class Runner:
                 at the end of its name.
             OSError: If results cannot be written.
         """
-        base = self.results[path]
+        base = self._base(path)
         make_folder(base.parent)
         results = ResultLines(result_file(path, base), self.resume, reopen=self.drawer is not None)
         with ExitStack() as stack:
@@ -260,7 +265,7 @@ class Runner:
         """
         if not self.resume or is_camera(path):
             return False
-        base = self.results[path]
+        base = self._base(path)
         result, picture = result_file(path, base), picture_file(path, base)
         pictures = (picture, *(picture.with_suffix(suffix) for suffix in ('.jpg', '.png')))
         if not result.is_file() or (self.drawer and not any(file.is_file() for file in pictures)):
