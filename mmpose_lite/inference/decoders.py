@@ -103,6 +103,8 @@ class AvVideo:
             names = set(container.format.name.split(','))
             promised = (container.duration or 0) / av.time_base if names & DATED else 0.0
             end -= max(0.0, (container.start_time or 0) / av.time_base)
+            if 'mov' in names and packets < stream.frames and not whole_mp4(self.path):
+                self._lost = self._lost or f'{packets} of {stream.frames} frames are there'
             if self._lost:
                 self.total = max(packets, stream.frames)
             elif end < 0.98 * promised - 2 / self.fps:
@@ -200,11 +202,11 @@ class CvVideo:
             times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
         capture.release()
         if not times:
-            self.close()
             codec = struct.pack('<I', int(self.capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF).decode(
                 'ascii', 'replace'
             )
             codec = re.sub(r'[^\w-]', '', codec) or 'unknown'
+            self.close()
             raise NoVideo(
                 f'{self.path} has no frame that can be read: OpenCV has no decoder for its codec ({codec}), or it is '
                 f"damaged. pip install 'mmpose_lite[video]', or {CONVERT}"
