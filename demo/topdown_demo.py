@@ -13,11 +13,11 @@ Without further arguments people are found and posed by the small networks that 
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
 import warnings
-from pathlib import Path
 
 EXAMPLES = """examples:
   a photo, with the weights that ship; see poses/photo.jpg:
@@ -32,6 +32,9 @@ EXAMPLES = """examples:
     python demo/topdown_demo.py 'crops/*.png' --backend openvino --pose-checkpoint lgm_pose.onnx --whole-image
       --out-dir out --no-draw
 """
+
+
+MOST_THREADS = 1024
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -69,17 +72,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     boxes.add_argument('--det-config', metavar='D', help='config of an mmdet detector (default: the one that ships)')
     boxes.add_argument('--det-checkpoint', metavar='V', help="the detector's weights")
     boxes.add_argument('--boxes', metavar='FILE', help='COCO results: [{image_id, bbox: [x, y, w, h], score}, ...]')
+    boxes.add_argument('--image-ids', metavar='ANN', help='COCO annotations whose images say which has which image_id')
     boxes.add_argument('--whole-image', action='store_true', help='one box around the whole image')
     boxes.add_argument('--bbox-thr', type=float, default=0.35, metavar='T', help='lowest score (default: %(default)s)')
     boxes.add_argument('--nms-thr', type=float, default=0.5, metavar='T', help='overlap for NMS (default: %(default)s)')
-    boxes.add_argument('--det-category', type=int, default=0, metavar='I', help="the detector's person class")
+    boxes.add_argument(
+        '--det-category', type=int, metavar='I', help="person class: of a detector (default: 0) or of --boxes' file (1)"
+    )
     boxes.add_argument('--det-every', type=int, default=1, metavar='N', help='boxes from every Nth frame of a video')
     video = parser.add_argument_group('videos')
     video.add_argument('--track', action='store_true', help='give people ids (needs mmpose_lite[tracking])')
     video.add_argument('--smooth', action='store_true', help='smooth the poses of tracked people')
     output = parser.add_argument_group('output')
     output.add_argument(
-        '--out-dir', default='poses', type=Path, metavar='OUT', help='folder for pictures and poses (default: ./poses)'
+        '--out-dir', default='poses', metavar='OUT', help='folder for pictures and poses (default: ./poses)'
     )
     output.add_argument('--resume', action='store_true', help='skip finished inputs, go on with unfinished videos')
     output.add_argument('--no-draw', action='store_true', help='poses only')
@@ -87,6 +93,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     output.add_argument('--kpt-thr', type=float, default=0.2, metavar='T', help='lowest score drawn')
     output.add_argument('--show', action='store_true', help='show pictures in a window too; q stops')
     args = parser.parse_args(argv)
+    for name, value in vars(args).items():
+        if value == '' or (isinstance(value, float) and not math.isfinite(value)):
+            parser.error(f'--{name.replace("_", "-")} is {value if value else "empty: was a variable not set?"}')
+    if args.image_ids and not args.boxes:
+        parser.error('--image-ids goes with --boxes')
+    for name in ('bbox_thr', 'nms_thr'):
+        if not 0 <= getattr(args, name) <= 1:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} must be from 0 to 1')
     if args.backend == 'torch':
         if bool(args.pose_config) != bool(args.pose_checkpoint):
             parser.error(
@@ -107,6 +121,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name in ('batch_size', 'det_every', 'threads'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f'--{name.replace("_", "-")} {getattr(args, name)} must be at least 1')
+    if args.threads and args.threads > MOST_THREADS:
+        parser.error(f'--threads {args.threads} must be at most {MOST_THREADS}')
     if args.smooth and not args.track:
         parser.error('--smooth follows people through a video: give --track with it')
     if args.show and args.no_draw:
@@ -125,24 +141,33 @@ def run(args: argparse.Namespace) -> int:
         PoseNetwork,
         Runner,
         TopdownPipeline,
+        Tracker,
         list_inputs,
         shard,
         whole_image,
     )
+    from mmpose_lite.inference.runner import check_display
     from mmpose_lite.runtime import PoseModel
 
-    paths, processes = shard(list_inputs(args.inputs, args.out_dir, not args.no_draw))
+    inputs = list_inputs(args.inputs, args.out_dir, not args.no_draw)
+    paths, processes = shard(list(inputs.results))
     if processes > 1 and '-' in args.inputs:
         raise ValueError('standard input cannot be shared by several processes: name files, folders or patterns')
+    if args.show:
+        check_display()
+    # a tracker carries on with boxes of a low score
+    lowest = min(args.bbox_thr, Tracker.LOWEST) if args.track else args.bbox_thr
     if args.device == 'cuda':  # one of several on this machine
         args.device = f'cuda:{os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0))}'
     if args.boxes:
-        boxes = BoxFile(args.boxes, args.bbox_thr)
+        category = 1 if args.det_category is None else args.det_category
+        boxes = BoxFile(args.boxes, lowest, category, args.image_ids)
+        boxes.expect(inputs.results)
     elif args.whole_image:
         boxes = whole_image
     else:
         boxes = PersonDetector(
-            args.det_config, args.det_checkpoint, args.device, args.bbox_thr, args.nms_thr, args.det_category
+            args.det_config, args.det_checkpoint, args.device, lowest, args.nms_thr, args.det_category or 0
         )
     if args.backend == 'torch':
         torch.set_num_threads(args.threads or torch.get_num_threads())
@@ -160,11 +185,15 @@ def run(args: argparse.Namespace) -> int:
         smooth=args.smooth,
         detect_every=args.det_every,
         resume=args.resume or processes > 1,  # a job of many processes is started again to finish
+        score_thr=args.bbox_thr,
     )
-    runner(paths)
-    done = len(paths) - runner.failed - runner.skipped
+    for error in inputs.errors:
+        runner.report(error)
+    runner({path: inputs.results[path] for path in paths})
+    number = len(paths) + len(inputs.errors)
+    done = number - runner.failed - runner.skipped
     skipped = f', {runner.skipped} were finished before' if runner.skipped else ''
-    print(f'{runner.poses} poses in {done} of {len(paths)} inputs{skipped}: see {args.out_dir}')
+    print(f'{runner.poses} poses in {done} of {number} inputs{skipped}: see {args.out_dir}')
     return 1 if runner.failed else 0
 
 
@@ -181,10 +210,15 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger('mmengine').setLevel(logging.ERROR)
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
     signal.signal(signal.SIGTERM, stop)
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be no text
     try:
         return run(args)
-    except (RuntimeError, ValueError, OSError, KeyError, AssertionError, ImportError) as error:
-        print(f'topdown_demo: error: {error}', file=sys.stderr)
+    except Exception as error:  # configs and weights bring those of many libraries
+        kind = (
+            '' if isinstance(error, RuntimeError | ValueError | OSError | ImportError) else f'{type(error).__name__}: '
+        )
+        print(f'topdown_demo: error: {kind}{error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('topdown_demo: stopped; what is done is kept, and --resume goes on from there', file=sys.stderr)

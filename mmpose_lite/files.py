@@ -35,8 +35,10 @@ def naming_full_disk(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
-            message = f'no room left to write {path}: free disk space, then --resume goes on from there'
+            message = f'no room left to write {path}: free disk space; a resumed run goes on from there'
             raise OSError(error.errno, message) from error
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            raise FileNotFoundError(f'{path} cannot be written: its folder was deleted meanwhile') from error
         raise
 
 

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..datasets.check import check_config
     from ..datasets.contact_sheet import draw_samples
     from ..files import atomic_path
-    from ..inference.files import write_image
+    from ..inference.files import make_folder, write_image
     from ..torch_backend.loading import read_config
 
     warnings.simplefilter('ignore', UserWarning)  # MMPose's, on its own defaults
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or Path('work_dirs', 'check-data', f'{arguments.config.stem}_{arguments.split}')
     reports = check_config(config, arguments.split, arguments.workers, progress=True)
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     clean = all(report.clean for report in reports)
     as_json = dict(config=str(arguments.config), split=arguments.split, clean=clean)
     as_json['data_sets'] = [report.as_dict() for report in reports]
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     for name, text in texts.items():
         with atomic_path(out / name) as partial:
-            partial.write_text(text, 'utf-8')
+            partial.write_text(text, 'utf-8', 'backslashreplace')  # names of files may be no text
     print('\n\n'.join(report.as_text() for report in reports))
     print(f'report.json and report.txt in {out}')
     try:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -16,34 +15,48 @@ from mmpose.datasets.datasets import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 from tqdm import tqdm
 
-from .annotations import Annotations, Findings, Person, read_coco, read_mpii
+from ..json_file import read_json
+from .annotations import TOLERANCE, Annotations, Findings, Person, check_boxes, read_coco, read_mpii
 from .loading import read_size
 
 PROBLEMS = dict(
     unreadable='MMPose cannot read the annotations at all',
-    image_broken='pictures that are missing, truncated or cannot be decoded',
+    image_broken='pictures that are missing, truncated or cannot be decoded: mend or remove them',
+    image_record='pictures without a whole number as id, a file_name, or a width and height: add them',
     image_size='pictures whose size is not the annotated one',
     incomplete='people without a bounding box or keypoints, or with broken ones (MMPose leaves them out, or stops)',
     unknown_image='people of a picture that is not listed (MMPose leaves them out)',
+    id_kind='people whose id or image_id is not a whole number (MMPose calculates with them): number them',
     duplicate_image_id='image ids used more than once (MMPose keeps the last)',
     duplicate_annotation_id='annotation ids used more than once (MMPose reads the last, each time)',
     duplicate_person='people listed more than once',
+    categories='categories that are missing or broken (there is no AP without): list the one of the people',
+    category='people whose category_id is none of the listed categories (they are not scored): list it, or change it',
+    area="people whose area is missing or no number above 0 (no evaluation, or AP 0): half of the box's will do",
+    iscrowd='people whose iscrowd is not 0 or 1 (the evaluation stops): write 0',
     keypoint_count='people with a wrong number of keypoints',
+    nested='people whose keypoints are lists in a list (the evaluation stops): write x, y, v, x, y, v, ... in one list',
+    visibility='people with visibilities other than 0, 1 and 2',
     num_keypoints='people whose num_keypoints is not the number of labelled ones (MMPose leaves out those with 0)',
+    counted_by_place='people with visibilities 0 and no num_keypoints (MMPose takes them, with loss 0): label them',
+    nobody_labelled='data sets in which nobody has a labelled keypoint: visibility must be 1 or 2 where one is',
+    normalized='people whose keypoints lie from 0 to 1: write pixels, not shares of the picture',
     keypoint_outside='labelled keypoints outside the picture',
-    keypoint_order='keypoint names in another order than those of the data set class',
+    keypoint_order='keypoint names in another order than those of the data set class: change the one or the other',
+    keypoint_names='keypoint names that are not those of the data set class: change the one or the other',
+    sigmas="sigmas or weights that are not one for each keypoint: mend the config's dataset_info",
     flip_pair='keypoints that a flip exchanges with another one than their name says',
     box_empty='boxes without an area',
     box_outside='boxes that lie outside the picture',
+    corners='boxes that are x1, y1, x2, y2: write x, y, width, height',
+    bbox_file='detected boxes that MMPose cannot take: mend bbox_file',
     head_box='missing head boxes, without which there is no PCKh',
 )
 NOTES = dict(
     crowd='crowds (MMPose leaves them out)',
-    no_labelled_keypoint='people without a labelled keypoint (MMPose leaves them out of a COCO file)',
+    no_labelled_keypoint='people without a labelled keypoint (MMPose leaves them out where num_keypoints says so)',
     box_mostly_outside='boxes of which more than half lies outside the picture; in plenty: x2, y2 for width, height?',
 )
-TOLERANCE = 1
-"""Pixels by which a keypoint may lie outside: data sets count from 0 or 1, from centres or corners of pixels."""
 
 
 @dataclass
@@ -119,17 +132,17 @@ def check_flip_pairs(metainfo: dict, found: Findings) -> None:
 def check_images(annotations: Annotations, found: Findings, workers: int, progress: bool) -> dict[str, tuple[int, int]]:
     """Decode every picture; returns width and height of each that could be."""
 
-    def measure(path: str) -> tuple[str, tuple[int, int] | OSError]:
+    def measure(path: str) -> tuple[str, tuple[int, int] | Exception]:
         try:
             return path, read_size(path)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError for names that no file can have
             return path, error
 
     sizes = {}
     with ThreadPool(workers) as pool:  # threads will do: OpenCV lets the others work while it decodes
         results = pool.imap(measure, annotations.sizes)
         for path, size in tqdm(results, 'pictures', len(annotations.sizes), disable=not progress, unit='picture'):
-            if isinstance(size, OSError):
+            if isinstance(size, Exception):
                 reason = 'no such file' if isinstance(size, FileNotFoundError) else size
                 found['image_broken'].append(f'{path}: {reason}')
                 continue
@@ -159,6 +172,8 @@ def check_person(person: Person, size: tuple[int, int] | None, found: Findings) 
     elif inside < 0.5 * width * height:
         found['box_mostly_outside'].append(f'{box} in {size[0]} x {size[1]}')
     points = person.keypoints[:, :2]
+    if labelled.sum() > 1 and min(size) > 4 and ((points[labelled] >= 0) & (points[labelled] <= 1)).all():
+        found['normalized'].append(person.name)
     outside = labelled & ~((points >= -TOLERANCE) & (points <= np.add(size, TOLERANCE))).all(axis=1)
     for index in np.flatnonzero(outside):
         place = f'({points[index, 0]:g}, {points[index, 1]:g})'
@@ -184,6 +199,7 @@ def check_dataset(config: ConfigDict, workers: int = 1, progress: bool = False) 
         FileNotFoundError: If there is no annotation file.
     """
     # of the persons as annotated, not as a detector found them
+    boxes_file = config.get('bbox_file')
     config = ConfigDict(config, bbox_file=None, pipeline=[])
     if not issubclass(DATASETS.get(config.type) or object, BaseCocoStyleDataset):
         raise ValueError(f'check-data reads the data sets that MMPose bases on BaseCocoStyleDataset, not {config.type}')
@@ -194,12 +210,21 @@ def check_dataset(config: ConfigDict, workers: int = 1, progress: bool = False) 
             f'annotation file {file} does not exist: point the data root of the config at your data'
         )
     report = Report(config.type, str(file))
+    raw = read_json(file)
+    reader = read_mpii if isinstance(raw, list) else read_coco
     try:
-        raw = json.loads(file.read_text('utf-8'))
-        reader = read_mpii if isinstance(raw, list) else read_coco
         annotations = reader(raw, dataset, report.found)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{file} is neither in COCO's format nor in MMPose's of MPII: {error!r}") from error
+    except ValueError as error:
+        raise ValueError(f"{file} is neither in COCO's format nor in MMPose's of MPII: {error}") from error
+    if boxes_file and isinstance(raw, dict):
+        ids = {image['id'] for image in raw['images'] if isinstance(image, dict) and isinstance(image.get('id'), int)}
+        check_boxes(Path(boxes_file), ids, report.found)
+    for name in ('sigmas', 'dataset_keypoint_weights'):
+        values, number = np.ravel(dataset.metainfo[name]), dataset.metainfo['num_keypoints']
+        if len(values) != number or not (values > 0).all():
+            report.found['sigmas'].append(
+                f'{len(values)} {name} for {number} keypoints, {(~(values > 0)).sum()} not above 0'
+            )
     report.num_images, report.num_people = len(annotations.sizes), annotations.num_people
     check_flip_pairs(dataset.metainfo, report.found)
     sizes = check_images(annotations, report.found, workers, progress)
@@ -209,6 +234,8 @@ def check_dataset(config: ConfigDict, workers: int = 1, progress: bool = False) 
         with contextlib.redirect_stdout(io.StringIO()):  # the COCO reader reports its progress
             dataset.full_init()
         report.num_used = len(dataset)
+        if not report.num_used:
+            raise ValueError('nobody is left to train on or to score')
     except Exception as error:  # whatever it is, it would stop the training as well
         report.found['unreadable'].append(f'{type(error).__name__}: {error}')
     return report

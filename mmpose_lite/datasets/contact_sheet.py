@@ -68,14 +68,17 @@ def draw_samples(config: Config, split: str, number: int = 8) -> np.ndarray:
     Raises:
         ValueError: If no sample can be drawn.
     """
-    with contextlib.redirect_stdout(io.StringIO()):
-        dataset = DATASETS.build(_unpacked(config, split))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            dataset = DATASETS.build(_unpacked(config, split))
+    except Exception as error:  # the report says what is wrong
+        raise ValueError(f'MMPose cannot read the annotations ({type(error).__name__}: {error})') from error
     generator_state = np.random.get_state()
     np.random.seed(0)  # the same augmentation each time
     tiles = []
     for start in np.linspace(0, len(dataset), number, endpoint=False, dtype=int):
         for index in range(start, min(start + 20, len(dataset))):
-            with contextlib.suppress(OSError, AssertionError):
+            with contextlib.suppress(Exception):  # what is wrong with it is the report's to say
                 sample = dataset[index]
                 height, width = sample['img'].shape[:2]
                 zoom = -(-MIN_HEIGHT // height)

@@ -1,5 +1,6 @@
 """Reading pictures so that a broken one is noticed."""
 
+import functools
 import logging
 import multiprocessing
 from pathlib import Path
@@ -12,7 +13,7 @@ from mmengine.logging import print_log
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
 
-JPEG, START_OF_SCAN, END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+from ..pictures import JPEG, decode_jpeg
 
 
 def decode_image(content: bytes, flag: str = 'color', backend: str = 'cv2') -> np.ndarray:
@@ -27,14 +28,12 @@ def decode_image(content: bytes, flag: str = 'color', backend: str = 'cv2') -> n
         BGR picture of shape (H, W, 3), turned as its EXIF entry says.
 
     Raises:
-        OSError: If the picture is truncated or cannot be decoded. Damage inside a JPEG that keeps its end goes
+        OSError: If the picture is truncated or cannot be decoded. Damage inside a JPEG that leaves all of it there goes
             unnoticed: libjpeg mends it as well as it can.
     """
-    # OpenCV paints what a truncated JPEG lacks grey (4.8 all of it, 4.11 a little); a scan contains no such marker
-    if content.startswith(JPEG) and content.rfind(END_OF_IMAGE) < content.rfind(START_OF_SCAN):
-        raise OSError('truncated JPEG')
+    decode = functools.partial(mmcv.imfrombytes, flag=flag, backend=backend)
     try:
-        image = mmcv.imfrombytes(content, flag=flag, backend=backend)
+        image = decode_jpeg(content, decode) if content.startswith(JPEG) else decode(content)
     except (cv2.error, ValueError, SyntaxError) as error:  # Pillow raises a SyntaxError on a broken PNG
         raise OSError('empty or not an image') from error
     if image is None:

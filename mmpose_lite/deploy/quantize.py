@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,31 +57,66 @@ def measure_shift(exact: PoseModel, other: PoseModel, crops: np.ndarray) -> Shif
 
 @dataclass(frozen=True)
 class People:
-    """Labelled people: COCO annotations and the folder of their pictures."""
+    """Labelled people: COCO annotations and the folder of their pictures.
+
+    Of several categories the one whose ``keypoints`` the model has counts, whatever its id.
+    """
 
     annotations: Path
     images: Path
 
-    def boxes(self) -> dict[str, list]:
-        """For each picture that has people its image id and their boxes (N, 4) as x1, y1, x2, y2.
+    def read(self, num_keypoints: int) -> dict:
+        """The labels that can be scored: whole people with this many keypoints, in COCO's format.
+
+        An ``area`` that is missing is half of the box, as ``configs/own_data`` recommends.
 
         Raises:
-            ValueError: If the file is not COCO keypoints.
+            ValueError: If the file is not COCO keypoints, or nobody in it has these keypoints.
         """
         try:
-            content = json.loads(Path(self.annotations).read_text())
-            names = {image['id']: image['file_name'] for image in content['images']}
-            found = defaultdict(list)
+            content = json.loads(Path(self.annotations).read_bytes())
+            images = {image['id']: image for image in content['images']}
+            people, counts = defaultdict(list), Counter()
             for person in content['annotations']:
-                if person.get('num_keypoints', 1) and not person.get('iscrowd'):
-                    x, y, width, height = person['bbox']
-                    found[names[person['image_id']]].append((person['image_id'], (x, y, x + width, y + height)))
-        except (ValueError, KeyError, TypeError) as error:
+                points = np.array(person.get('keypoints') or [], dtype=float).ravel()
+                counts[points.size // 3] += 1
+                if points.size != 3 * num_keypoints or person.get('iscrowd') or not (points[2::3] > 0).any():
+                    continue
+                _, _, width, height = box = [float(value) for value in person['bbox']]
+                if not (width > 0 and height > 0 and np.isfinite([*box, *points]).all()):
+                    continue
+                area = person.get('area')
+                if not (isinstance(area, int | float) and 0 < area < np.inf):
+                    area = width * height / 2
+                images[person['image_id']]['file_name']  # is there
+                category = person.get('category_id', 1)
+                labelled = dict(num_keypoints=int((points[2::3] > 0).sum()), keypoints=points.tolist())
+                row = dict(person, bbox=box, area=area, iscrowd=0, category_id=category, **labelled)
+                people[category].append(row)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f'{self.annotations} is not a COCO keypoint file ({type(error).__name__}: {error}): check --labels'
+                f'{self.annotations} is not a COCO keypoint file ({type(error).__name__}: {error}): check the labels'
             ) from error
-        if not found:
+        if not people:
+            other = {number: count for number, count in counts.items() if number not in (0, num_keypoints)}
+            if other:
+                number = max(other, key=other.get)
+                raise ValueError(
+                    f'{self.annotations} labels {number} keypoints, the model has {num_keypoints}: name labels of its '
+                    'kind'
+                )
             raise ValueError(f'{self.annotations} labels nobody: name a COCO keypoint file with people')
+        category = max(people, key=lambda name: len(people[name]))
+        rows = [dict(row, id=number) for number, row in enumerate(people[category], 1)]
+        return dict(images=list(images.values()), annotations=rows, categories=[dict(id=category, name='person')])
+
+    def boxes(self, num_keypoints: int) -> dict[str, list]:
+        """For each picture that has people its image id and their boxes (N, 4) as x1, y1, x2, y2."""
+        content, found = self.read(num_keypoints), defaultdict(list)
+        names = {image['id']: image['file_name'] for image in content['images'] if 'file_name' in image}
+        for person in content['annotations']:
+            x, y, width, height = person['bbox']
+            found[names[person['image_id']]].append((person['image_id'], (x, y, x + width, y + height)))
         return found
 
     def average_precision(self, model: PoseModel) -> float:
@@ -94,22 +129,19 @@ class People:
         from xtcocotools.coco import COCO
         from xtcocotools.cocoeval import COCOeval
 
-        results = []
-        for name, people in tqdm(self.boxes().items(), desc='scoring', unit='image'):
+        content, results = self.read(model.num_keypoints), []
+        category = content['categories'][0]['id']
+        for name, people in tqdm(self.boxes(model.num_keypoints).items(), desc='scoring', unit='image'):
             image = read_image(Path(self.images) / name)
             keypoints, scores = model.estimate(image, np.array([box for _, box in people]))
             for (image_id, _), points, heights in zip(people, keypoints, scores, strict=True):
                 rows = np.column_stack((points, heights)).astype(float).ravel().tolist()
-                result = dict(image_id=image_id, category_id=1, keypoints=rows, score=float(heights.mean()))
+                result = dict(image_id=image_id, category_id=category, keypoints=rows, score=float(heights.mean()))
                 results.append(result)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints tables
-            truth = COCO(str(self.annotations))
-            labelled = len(next(iter(truth.anns.values()))['keypoints']) // 3
-            if labelled != model.num_keypoints:
-                raise ValueError(
-                    f'{self.annotations} labels {labelled} keypoints, the model has {model.num_keypoints}: '
-                    'name labels of its kind'
-                )
+            truth = COCO()
+            truth.dataset = content
+            truth.createIndex()
             sigmas = np.array(model.contract.sigmas)[list(model.contract.kept)]
             scoring = COCOeval(truth, truth.loadRes(results), 'keypoints', sigmas, use_area=True)
             scoring.evaluate()
@@ -138,7 +170,7 @@ def calibration_crops(
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise FileNotFoundError(f'calibration folder {folder} has no image in it: put 100 or more typical ones there')
-    known, crops = people.boxes() if people else {}, []
+    known, crops = people.boxes(model.num_keypoints) if people else {}, []
     for path in paths:
         image = read_image(path)
         boxes = [box for _, box in known.get(path.name, [])] or [(0, 0, *image.shape[1::-1])]
@@ -187,7 +219,7 @@ def quantize(
     Raises:
         ImportError: If NNCF or OpenVINO is not installed.
         FileNotFoundError: If a file or folder is missing.
-        ValueError: If a file is not what it should be.
+        ValueError: If a file is not what it should be, or nothing is right before already.
     """
     out = Path(out)
     if out.suffix != '.xml':
@@ -204,6 +236,11 @@ def quantize(
 
     crops = calibration_crops(calibration, exact, people)
     before = people.average_precision(exact)
+    if not before > 0:
+        raise ValueError(
+            f'AP is {before:.4f} before: what int8 costs cannot be seen on {people.annotations}. Name labels of '
+            'what the network has learned, with the boxes and pictures that belong to them'
+        )
     logging.getLogger('nncf').setLevel(logging.ERROR)
     network = openvino.Core().read_model(path)
     network.reshape({0: [1, 3, *exact.input_size[::-1]]})
@@ -221,7 +258,7 @@ def quantize(
         openvino.save_model(small, partial, compress_to_fp16=False)
         model = PoseModel(partial, 'openvino', threads)
         after, shift = people.average_precision(model), measure_shift(exact, model, crops)
-        if before - after > max_drop:
+        if not before - after <= max_drop:  # NaN too
             return Quantized(None, before, after, shift)
         del model
         os.replace(partial.with_suffix('.bin'), out.with_suffix('.bin'))

@@ -2,7 +2,7 @@
 
 from .boxes import BoxFile, BoxSource, whole_image
 from .drawing import Drawer
-from .files import list_inputs, read_image, shard, write_image, write_json
+from .files import Inputs, list_inputs, read_image, shard, write_image, write_json
 from .poses import Frame, Poses
 from .runner import Runner
 from .smoothing import PoseSmoother
@@ -15,6 +15,7 @@ __all__ = [
     'BoxSource',
     'Drawer',
     'Frame',
+    'Inputs',
     'PersonDetector',
     'PoseNetwork',
     'PoseSmoother',

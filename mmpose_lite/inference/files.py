@@ -1,66 +1,187 @@
 """Images in, pictures and JSON out."""
 
+import codecs
 import glob
 import json
+import logging
 import os
+import re
 import sys
+import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..files import atomic_path
+from ..pictures import decode_picture
 from .poses import Poses
 
-IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
-VIDEO_SUFFIXES = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.gif'}
+WRITTEN_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
+IMAGE_SUFFIXES = WRITTEN_SUFFIXES | {
+    '.jfif', '.jpe', '.dib', '.jp2', '.pgm', '.ppm', '.pnm', '.tga', '.avif', '.heic', '.heif',
+}  # fmt: skip
+VIDEO_SUFFIXES = {
+    '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.gif', '.ts', '.mts', '.m2ts', '.flv',
+    '.3gp', '.3g2', '.asf', '.ogv', '.vob', '.mxf', '.mjpeg', '.mjpg', '.h264', '.264', '.h265', '.hevc',
+}  # fmt: skip
+IMAGE_STARTS = (
+    b'\xff\xd8',
+    b'\x89PNG',
+    b'BM',
+    b'II*',
+    b'MM\0*',
+    b'P1',
+    b'P2',
+    b'P3',
+    b'P4',
+    b'P5',
+    b'P6',
+    b'\0\0\0\x0cjP',
+)
+IMAGE_BRANDS = {b'avif', b'avis', b'heic', b'heix', b'heim', b'heis', b'hevc', b'mif1', b'msf1'}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Inputs:
+    """What the arguments stand for.
+
+    Attributes:
+        results: By each image, video or camera, in order, its results without their ending: ``OUT/photo``.
+        errors: What could not be taken, each naming its argument.
+    """
+
+    results: dict[Path, Path] = field(default_factory=dict)
+    errors: list[Exception] = field(default_factory=list)
 
 
 def is_camera(path: Path) -> bool:
     """Whether an input is the number of a camera."""
-    return str(path).isdecimal() and not path.exists()
+    return str(path).isdecimal() and len(str(path)) < 6 and not path.exists()
 
 
 def is_video(path: Path) -> bool:
-    """Whether an input has frames: a video, an animated GIF, a camera."""
-    return path.suffix.lower() in VIDEO_SUFFIXES or is_camera(path)
+    """Whether an input has frames: a video, an animated GIF, a camera. A name that does not say it is looked into."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES or is_camera(path):
+        return True
+    try:
+        if suffix in IMAGE_SUFFIXES or not path.is_file():
+            return False
+        with path.open('rb') as file:
+            start = file.read(16)
+    except OSError:  # is reported when its turn comes
+        return False
+    image = start.startswith(IMAGE_STARTS) or (start[:4] == b'RIFF' and start[8:12] == b'WEBP')
+    return bool(start) and not image and not (start[4:8] == b'ftyp' and start[8:12] in IMAGE_BRANDS)
+
+
+def decode_text(content: bytes) -> str:
+    """Text in UTF-8, or in UTF-16 with its byte order mark; other bytes stay as in names of files."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode('utf-16', 'replace')
+    return content.removeprefix(codecs.BOM_UTF8).decode('utf-8', 'surrogateescape')
+
+
+def _standard_input() -> str:
+    binary = getattr(sys.stdin, 'buffer', None)
+    # names are bytes: the locale's encoding takes them apart as it will put them together again
+    text = decode_text(binary.read()) if binary else sys.stdin.read()
+    return os.fsdecode(text.encode('utf-8', 'surrogateescape')) if binary else text.removeprefix('\ufeff')
 
 
 def _expand(item: str) -> Iterator[Path]:
-    """Files that one argument stands for."""
-    path, known = Path(item), IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    if item == '-':
-        for line in sys.stdin.read().splitlines():
-            if line.strip():
-                yield from _expand(line.strip())
-    elif path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in known and p.is_file())
+    """Files that one argument stands for.
+
+    Raises:
+        OSError: If it stands for none.
+    """
+    if not item.strip():
+        raise FileNotFoundError('an input is an empty text: name a file (was a variable not set?)')
+    if re.match('[A-Za-z][A-Za-z0-9+.-]+://', item):
+        raise FileNotFoundError(f'{item} is an address, which is not taken: download it and name the file')
+    path = Path(item)
+    if path.is_dir():
+        known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+        files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith('.'))
+        found = [p for p in files if p.suffix.lower() in known]
+        skipped = [p.name for p in files if p.suffix.lower() not in known]
+        if skipped:
+            names = ', '.join(skipped[:5]) + (', ...' if len(skipped) > 5 else '')
+            logger.warning(
+                '%s: %d files skipped, which their names do not call images or videos: %s', item, len(skipped), names
+            )
         if not found:
             raise FileNotFoundError(f'folder {item} has no image or video in it ({", ".join(sorted(known))})')
         yield from found
     elif path.exists() or not glob.has_magic(item):
-        yield path  # a missing one is reported when its turn comes, so that the others are done
+        yield path  # a missing one is reported when its turn comes
     else:
         found = sorted(glob.glob(item, recursive=True))
         if not found:
             raise FileNotFoundError(f'no file matches {item}: check the pattern')
-        yield from map(Path, found)
+        yield from (path for name in found if not (path := Path(name)).is_dir())
 
 
-def result_file(path: Path, out_dir: Path) -> Path:
-    """Where the poses of an input go: JSON for an image, JSON Lines for a video."""
-    stem = f'webcam{path}' if is_camera(path) else path.stem
-    return out_dir / f'{stem}{".jsonl" if is_video(path) else ".json"}'
+def result_file(path: Path, results: Path) -> Path:
+    """Where the poses of an input go, JSON for an image, JSON Lines for a video; ``results`` as in :class:`Inputs`."""
+    return results.with_name(results.name + ('.jsonl' if is_video(path) else '.json'))
 
 
-def picture_file(path: Path, out_dir: Path) -> Path:
-    """Where the drawn picture or video of an input goes."""
-    return result_file(path, out_dir).with_suffix('.mp4') if is_video(path) else out_dir / path.name
+def picture_file(path: Path, results: Path) -> Path:
+    """Where the drawn picture or video goes: in the format of the input if that is one we write, or JPEG and MP4."""
+    suffix = '.mp4' if is_video(path) else path.suffix if path.suffix.lower() in WRITTEN_SUFFIXES else '.jpg'
+    whole_name = results.name == path.name and suffix == path.suffix
+    return results if whole_name else results.with_name(results.name + suffix)
 
 
-def list_inputs(inputs: Iterable[str | Path], out_dir: Path, draw: bool = True) -> list[Path]:
+def _clashing(results: dict[Path, Path], draw: bool) -> list[Path]:
+    """Inputs that would write a file that another one writes."""
+    written = {
+        path: {result_file(path, base), picture_file(path, base)} if draw else {result_file(path, base)}
+        for path, base in results.items()
+    }
+    writers = Counter(file for files in written.values() for file in files)
+    return [path for path, files in written.items() if any(writers[file] > 1 for file in files)]
+
+
+def place_results(paths: Iterable[Path], out_dir: Path, draw: bool = True) -> dict[Path, Path]:
+    """Results of each input without their ending: ``out_dir/<stem>``.
+
+    Where two have one stem the folders of the inputs are mirrored; where they are in one folder the whole name is kept.
+
+    Raises:
+        ValueError: If two inputs would still write the same file, or an input would be overwritten.
+    """
+    paths = list(paths)
+    results = {path: out_dir / (f'webcam{path}' if is_camera(path) else path.stem or 'input') for path in paths}
+    if clashing := _clashing(results, draw):
+        folders = {path: Path(os.path.abspath(path)).parent for path in paths}
+        root = os.path.commonpath(folders.values())
+        results = {path: out_dir / folders[path].relative_to(root) / base.name for path, base in results.items()}
+        clashing = _clashing(results, draw)
+    for path in clashing:
+        results[path] = results[path].with_name(path.name)
+    if clashing := _clashing(results, draw):
+        raise ValueError(f'{clashing[0]} and {clashing[1]} would write the same file: give one another name')
+    if draw:
+        inputs = {os.path.realpath(path): path for path in paths}
+        for path, base in results.items():
+            if (overwritten := inputs.get(os.path.realpath(picture_file(path, base)))) is not None:
+                raise ValueError(
+                    f'{overwritten} would be overwritten by the drawn copy of {path}: choose another output folder, or '
+                    'draw nothing'
+                )
+    return results
+
+
+def list_inputs(inputs: Iterable[str | Path], out_dir: Path, draw: bool = True) -> Inputs:
     """Images and videos that the arguments stand for, in order and each once.
 
     Args:
@@ -70,20 +191,28 @@ def list_inputs(inputs: Iterable[str | Path], out_dir: Path, draw: bool = True) 
         draw: Whether pictures go there too.
 
     Raises:
-        FileNotFoundError: If a folder or a pattern holds nothing, or the list is empty.
+        FileNotFoundError: If nothing at all is left to do.
         ValueError: If two inputs would write the same file, or an input would be overwritten.
     """
-    paths = list(dict.fromkeys(path for item in inputs for path in _expand(str(item))))
+    paths, errors = {}, []
+
+    def items() -> Iterator[str]:
+        for item in inputs:
+            if str(item) == '-':
+                yield from (line.strip() for line in _standard_input().splitlines() if line.strip())
+            else:
+                yield str(item)
+
+    for item in items():
+        try:
+            for path in _expand(item):
+                paths.setdefault(os.path.abspath(path), path)
+        except (OSError, ValueError) as error:
+            errors.append(error)
     if not paths:
-        raise FileNotFoundError('no input: name image or video files, folders or patterns')
-    results: dict[Path, Path] = {}
-    for path in paths:
-        result = result_file(path, out_dir)
-        if (other := results.setdefault(result, path)) != path:
-            raise ValueError(f'{other} and {path} would both write {result}: give them their own --out-dir')
-        if draw and picture_file(path, out_dir).resolve() == path.resolve():
-            raise ValueError(f'{path} would be overwritten by its drawn copy: choose another --out-dir, or --no-draw')
-    return paths
+        said = '; '.join(map(str, errors))
+        raise FileNotFoundError(said or 'no input: name image or video files, folders or patterns')
+    return Inputs(place_results(paths.values(), Path(out_dir), draw), errors)
 
 
 def shard(paths: Sequence[Path]) -> tuple[list[Path], int]:
@@ -98,37 +227,91 @@ def shard(paths: Sequence[Path]) -> tuple[list[Path], int]:
     return list(paths), 1
 
 
+def check_file(path: Path) -> None:
+    """Say what is wrong with an input that cannot be opened.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is a folder.
+    """
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(f'{path} is a link to nothing or to itself: check where it points')
+    if path.is_dir():
+        raise ValueError(f'{path} is a folder: name the files in it')
+    if not path.exists():
+        raise FileNotFoundError(f'{path} does not exist: check the path')
+
+
 def read_image(path: Path) -> np.ndarray:
     """Read an image as (H, W, 3) BGR uint8, turned as its EXIF tag says.
 
-    Gray, transparent, 16-bit and CMYK pictures become plain colour pictures.
+    Gray, transparent, 16-bit and CMYK pictures become plain colour pictures. The content decides, not the name.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not a whole image that OpenCV can read.
+        ValueError: If the file is not a whole image.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} does not exist: check the path')
-    if not path.stat().st_size:
-        raise ValueError(f'{path} is an empty file: copy or download it again')
-    image = None
-    with suppress(cv2.error):  # so OpenCV reports pictures beyond its limits
-        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f'{path} is not an image, or is damaged or cut short: open it in a viewer, or leave it out')
-    return image
+    path = Path(path)
+    check_file(path)
+    content = path.read_bytes()
+    try:
+        return decode_picture(content)
+    except OSError as error:
+        raise ValueError(f'{path} {error}') from error
+
+
+@contextmanager
+def native_path(path: Path) -> Iterator[str]:
+    """A name that libraries in C++ can take, for names that are not valid text: a link beside all others.
+
+    OpenCV ends the process on such a name.
+    """
+    try:
+        str(path).encode()
+        yield str(path)
+    except UnicodeEncodeError:
+        suffix = path.suffix if path.suffix.isascii() else ''
+        with tempfile.TemporaryDirectory(prefix='mmpose_lite') as folder:
+            link = Path(folder, f'file{suffix}')
+            link.symlink_to(os.path.abspath(path))
+            yield str(link)
+
+
+def make_folder(path: Path) -> None:
+    """Make an output folder and those above it.
+
+    Raises:
+        NotADirectoryError: If something else has its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(f'{path} is, or lies below, a file: name another folder for the output') from error
 
 
 def write_json(path: Path, image: Path, poses: Poses) -> None:
     """Write the poses of an image."""
     with atomic_path(path) as partial:
-        partial.write_text(json.dumps(dict(image=str(image), instances=poses.to_instances())))
+        partial.write_text(json.dumps(dict(image=str(image), instances=poses.to_instances())), 'utf-8')
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
-    """Write a picture in the format of its suffix."""
-    ok, encoded = cv2.imencode(path.suffix, image)
-    if not ok:
-        raise OSError(f'{path} could not be encoded: choose another format')
-    with atomic_path(path) as partial:
-        partial.write_bytes(encoded.tobytes())
+def write_image(path: Path, image: np.ndarray) -> Path:
+    """Write a picture in the format of its suffix, or where that has no room for its size as JPEG or PNG.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        OSError: If no format takes it.
+    """
+    for suffix in dict.fromkeys((path.suffix, '.jpg', '.png')):
+        try:
+            ok, encoded = cv2.imencode(suffix, image)
+        except cv2.error:
+            continue
+        if ok:
+            path = path.with_suffix(suffix)
+            with atomic_path(path) as partial:
+                partial.write_bytes(encoded.tobytes())
+            return path
+    raise OSError(f'{path} could not be encoded: a picture of {image.shape[1]} x {image.shape[0]}')

@@ -71,12 +71,22 @@ class Poses:
 
     @classmethod
     def from_instances(cls, instances: list[dict], num_keypoints: int) -> Poses:
-        """The reverse of :meth:`to_instances`."""
+        """The reverse of :meth:`to_instances`.
+
+        Raises:
+            ValueError: If they are broken, or have another number of keypoints.
+        """
         shapes = dict(bbox=(4,), bbox_score=(), keypoints=(num_keypoints, 2), keypoint_scores=(num_keypoints,))
-        columns = [
-            np.array([person[name] for person in instances], dtype=np.float32).reshape(-1, *shape)
-            for name, shape in shapes.items()
-        ]
+        try:
+            found = {len(person['keypoints']) for person in instances} - {num_keypoints}
+            if found:
+                raise ValueError(f'people have {found.pop()} keypoints, the network has {num_keypoints}')
+            columns = [
+                np.array([person[name] for person in instances], dtype=np.float32).reshape(-1, *shape)
+                for name, shape in shapes.items()
+            ]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f'not the people of a picture ({type(error).__name__}: {error})') from error
         ids = None
         if instances and 'track_id' in instances[0]:
             ids = np.array([-1 if person['track_id'] is None else person['track_id'] for person in instances])

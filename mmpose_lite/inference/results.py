@@ -19,15 +19,19 @@ class ResultLines:
     Args:
         path: The file.
         resume: Keep the lines of a partial file; :meth:`stored` hands them out.
+        reopen: With ``resume``, keep those of a finished file too, which then is a partial one again.
     """
 
-    def __init__(self, path: Path, resume: bool = False) -> None:
+    def __init__(self, path: Path, resume: bool = False, reopen: bool = False) -> None:
         self.path = path
         self.partial = path.with_name(f'{path.name}.partial')
         self.count = 0
-        self._resume = resume and self.partial.is_file()
+        self._reopen = resume and reopen and path.is_file()
+        self._resume = self._reopen or (resume and self.partial.is_file())
 
     def __enter__(self) -> 'ResultLines':
+        if self._reopen:
+            os.replace(self.path, self.partial)
         if self._resume:
             self._drop_broken_end()
         self._file = self.partial.open('a' if self._resume else 'w', encoding='utf-8')
@@ -37,7 +41,8 @@ class ResultLines:
         with suppress(OSError):  # a full disk was reported when a line was written
             self._file.close()
         if kind is None:
-            os.replace(self.partial, self.path)
+            with naming_full_disk(self.path):
+                os.replace(self.partial, self.path)
         elif not self.count:
             self.partial.unlink(missing_ok=True)
 
@@ -48,18 +53,28 @@ class ResultLines:
                 try:
                     if not line.endswith(b'\n') or json.loads(line)['frame'] != self.count:
                         break
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     break
                 good += len(line)
                 self.count += 1
             file.truncate(good)
 
     def stored(self, num_keypoints: int) -> Iterator[Poses]:
-        """Poses of the frames that an earlier run has done."""
+        """Poses of the frames that an earlier run has done.
+
+        Raises:
+            ValueError: If they are of another keypoint set.
+        """
         if self._resume:
             with self.partial.open(encoding='utf-8') as file:
-                for line, _ in zip(file, range(self.count), strict=False):
-                    yield Poses.from_instances(json.loads(line)['instances'], num_keypoints)
+                for line, number in zip(file, range(self.count), strict=False):
+                    try:
+                        yield Poses.from_instances(json.loads(line)['instances'], num_keypoints)
+                    except ValueError as error:
+                        raise ValueError(
+                            f'{self.partial} cannot be gone on from, frame {number}: {error}. Remove it, or take '
+                            'another output folder'
+                        ) from error
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Add a frame; the line is with the operating system when this returns."""

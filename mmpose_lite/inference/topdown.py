@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..runtime import TopdownNetwork, estimate
 from .boxes import BoxSource, clean_boxes
 from .poses import Frame, Poses
 from .sparse import sparse_boxes
+from .tracking import Tracker
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:
@@ -52,7 +54,11 @@ class TopdownPipeline:
         return next(self.stream([Frame(image, Path(path))]))[1]
 
     def stream(
-        self, frames: Iterable[Frame], frames_at_once: int = 8, detect_every: int = 1
+        self,
+        frames: Iterable[Frame],
+        frames_at_once: int = 8,
+        detect_every: int = 1,
+        tracker: Tracker | None = None,
     ) -> Iterator[tuple[Frame, Poses]]:
         """Find people in frame after frame.
 
@@ -60,6 +66,7 @@ class TopdownPipeline:
             frames: Any iterable; of it, no more than ``frames_at_once + detect_every`` are held.
             frames_at_once: Frames whose people share batches. 1 for the least delay.
             detect_every: Look for boxes in every n-th frame only; see :func:`sparse_boxes`.
+            tracker: Gives the people of one video their ids, and takes those of a low score whom it follows.
 
         Yields:
             Each frame and its poses, in order.
@@ -73,7 +80,13 @@ class TopdownPipeline:
             boxed = batched(sparse_boxes(frames, self.boxes, detect_every, frames_at_once > 1), frames_at_once)
         for group in boxed:
             pairs = [(frame, clean_boxes(found, frame)) for frame, found in group]
+            ids = [None] * len(pairs)
+            if tracker:
+                selected = [tracker.select(found) for _, found in pairs]
+                pairs = [(frame, found) for (frame, _), (found, _) in zip(pairs, selected, strict=True)]
+                ids = [track_ids for _, track_ids in selected]
             poses = self.estimate([frame.image for frame, _ in pairs], [found for _, found in pairs])
+            poses = [replace(found, track_ids=track_ids) for found, track_ids in zip(poses, ids, strict=True)]
             yield from zip((frame for frame, _ in pairs), poses, strict=True)
 
     def estimate(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[Poses]:

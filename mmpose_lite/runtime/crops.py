@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+LONGEST = 32767  # pixels of a side that OpenCV warps, and one more
+
 
 def warp_matrix(center: np.ndarray, scale: np.ndarray, size: tuple[int, int], use_udp: bool = False) -> np.ndarray:
     """Affine matrix (2, 3) from pixels of the picture to those of the crop, with the roundings of MMPose's own.
@@ -28,6 +30,29 @@ def warp_matrix(center: np.ndarray, scale: np.ndarray, size: tuple[int, int], us
     source[2] = source[1] + (0, source[0, 0] - source[1, 0])
     target = 0.5 * np.array([[width, height], [0, height], [0, height + width]], dtype=np.float32)
     return cv2.getAffineTransform(source, target)
+
+
+def within_limits(
+    image: np.ndarray, center: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The part of a very long picture that a region needs, and the region in it: OpenCV warps no longer ones.
+
+    Pictures of an ordinary size stay as they are.
+    """
+    if max(image.shape[:2]) < LONGEST:
+        return image, center, scale
+    size = np.array(image.shape[1::-1])
+    low = np.floor(center - 0.5 * scale).clip(0, size - 1).astype(int) - 2
+    high = np.ceil(center + 0.5 * scale).clip(1, size).astype(int) + 2
+    (left, top), (right, bottom) = low.clip(0), np.minimum(high, size)
+    part = image[top:bottom, left:right]
+    center = np.asarray(center, float) - (left, top)
+    if max(part.shape[:2]) >= LONGEST:
+        zoom = LONGEST / 2 / max(part.shape[:2])
+        shrunk = [max(1, round(side * zoom)) for side in part.shape[1::-1]]
+        part = cv2.resize(part, shrunk, interpolation=cv2.INTER_AREA)
+        center, scale = center * zoom, np.asarray(scale, float) * zoom
+    return part, center, scale
 
 
 class Cropper:
@@ -61,6 +86,7 @@ class Cropper:
         """
         crops = np.empty((len(images), *self.size[::-1], 3), dtype=np.uint8)
         for image, center, scale, crop in zip(images, centers, scales, crops, strict=True):
+            image, center, scale = within_limits(image, center, scale)
             matrix = warp_matrix(center, scale, self.size, self.use_udp)
             cv2.warpAffine(image, matrix, self.size, dst=crop, flags=cv2.INTER_LINEAR)
         return crops

@@ -7,17 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from mmcv.ops import nms
 from mmengine.registry import DefaultScope
 from mmpose.utils import adapt_mmdet_pipeline
 
+from ..errors import check_threshold
 from ..zoo.shipped import or_shipped
 from .loading import load_weights, prepare_for_inference, read_config
 
 if TYPE_CHECKING:
     from ..inference.poses import Frame
+
+
+THINNEST = 32  # length over width of pictures for a detector, which makes nothing of thinner ones
 
 
 class PersonDetector:
@@ -34,7 +39,8 @@ class PersonDetector:
     Raises:
         FileNotFoundError: If a file is missing.
         CheckpointError: If the weights are not of this network.
-        ValueError: If only one of config and checkpoint is given.
+        ValueError: If only one of config and checkpoint is given, a threshold is not from 0 to 1, or the detector has
+            no such class.
     """
 
     def __init__(
@@ -61,15 +67,21 @@ class PersonDetector:
         steps = get_test_pipeline_cfg(adapt_mmdet_pipeline(self.model.cfg))
         steps[0].type = 'mmdet.LoadImageFromNDArray'
         self.prepare = Compose(steps)
-        self.score_thr = score_thr
-        self.nms_thr = nms_thr
+        self.score_thr = check_threshold('the lowest score of boxes', score_thr)
+        self.nms_thr = check_threshold('the overlap of boxes', nms_thr)
         self.category = category
+        head = getattr(self.model, 'bbox_head', None) or getattr(
+            getattr(self.model, 'roi_head', None), 'bbox_head', None
+        )
+        classes = getattr(head, 'num_classes', None)
+        if category < 0 or (classes and category >= classes):
+            raise ValueError(f'person class {category} is none of the detector, which has {classes}, counted from 0')
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[Frame]) -> list[np.ndarray]:
         """Detect people."""
         with DefaultScope.overwrite_default_scope('mmdet'):
-            data = [self.prepare(dict(img=frame.image, img_id=0)) for frame in frames]
+            data = [self.prepare(dict(img=_thicker(frame.image), img_id=0)) for frame in frames]
             batch = {name: [item[name] for item in data] for name in ('inputs', 'data_samples')}
             return [self._people(sample.pred_instances.cpu()) for sample in self.model.test_step(batch)]
 
@@ -79,3 +91,10 @@ class PersonDetector:
         if not len(boxes):
             return np.zeros((0, 5), dtype=np.float32)
         return nms(boxes, scores, self.nms_thr)[0].numpy()
+
+
+def _thicker(image: np.ndarray) -> np.ndarray:
+    """With black on the right or below, where a picture would be scaled down to no width or height."""
+    height, width = image.shape[:2]
+    right, below = max(0, height // THINNEST - width), max(0, width // THINNEST - height)
+    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT) if right or below else image

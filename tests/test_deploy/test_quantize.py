@@ -68,6 +68,35 @@ def test_too_much_is_lost(exported, people, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def relabelled(people: People, tmp_path, change) -> People:
+    """The same people after ``change(content)``."""
+    content = json.loads(people.annotations.read_text())
+    change(content)
+    (tmp_path / 'relabelled.json').write_bytes(b'\xef\xbb\xbf' + json.dumps(content).encode())  # as Windows writes it
+    return People(tmp_path / 'relabelled.json', people.images)
+
+
+def test_category_and_area_as_others_write_them(exported, people, tmp_path):
+    """CVAT numbers its categories; a first annotation may have no keypoints; area may be missing."""
+
+    def change(content):
+        for person in content['annotations']:
+            person.update(category_id=2, area=None)
+        del content['annotations'][0]['area']
+        content['categories'] = [dict(id=1, name='car'), dict(id=2, name='person', keypoints=['x'] * 16)]
+        content['annotations'].insert(0, dict(id=77, image_id=0, category_id=1, bbox=[1, 1, 5, 5], iscrowd=0))
+
+    assert relabelled(people, tmp_path, change).average_precision(PoseModel(exported, 'openvino', 1)) == 1
+
+
+@pytest.mark.parametrize('before', [0.0, -1.0, float('nan')])
+def test_nothing_to_compare_is_refused(exported, people, tmp_path, monkeypatch, capsys, before):
+    monkeypatch.setattr(People, 'average_precision', lambda *_: before)
+    assert main(arguments(exported, people, tmp_path / 'int8.xml', '--max-drop', '1')) == 1
+    assert f'AP is {before:.4f} before' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_average_precision(exported, people):
     """1 for the network that the labels come from, less for one whose keypoints are displaced."""
     model = PoseModel(exported, 'openvino', 1)

@@ -55,7 +55,17 @@ def test_detector_equals_mmdet(detector_weights, scenes):
         order, expected_order = (np.lexsort(b.T) for b in (boxes, expected))
         np.testing.assert_allclose(boxes[order], expected[expected_order], atol=0.05)
     assert PersonDetector(DETECTOR, detector_weights, score_thr=1.0)(frames[:1])[0].shape == (0, 5)
-    assert PersonDetector(DETECTOR, detector_weights, score_thr=0.1, category=3)(frames[:1])[0].shape == (0, 5)
+    for wrong in (
+        dict(category=3),
+        dict(category=-1),
+        dict(score_thr=1.5),
+        dict(score_thr=np.nan),
+        dict(nms_thr=np.nan),
+    ):
+        with pytest.raises(ValueError, match=str(*wrong.values())):
+            PersonDetector(DETECTOR, detector_weights, **wrong)
+    thin = Frame(np.zeros((1, 600, 3), np.uint8))
+    assert detector([thin, Frame(thin.image.transpose(1, 0, 2))])[0].shape[1] == 5
 
 
 def test_detector_of_other_weights(weights):

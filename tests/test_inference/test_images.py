@@ -49,18 +49,23 @@ def test_folder_and_single_image_agree(demo, photos, box_file):
 def test_ways_to_name_inputs(photos, tmp_path, monkeypatch):
     a, b, seven = photos / 'a.jpg', photos / 'b.png', photos / '7.bmp'
     out = tmp_path / 'out'
-    assert list_inputs([a], out) == [a]
-    assert list_inputs([b, a, b], out) == [b, a]
-    assert list_inputs([photos], out) == [seven, a, b]
-    assert list_inputs([str(photos / '*.[jp]*')], out) == [a, b]
+    listed = lambda *inputs: list(list_inputs(inputs, out).results)  # noqa: E731
+    assert listed(a) == [a]
+    assert listed(b, a, b, photos / '../photos/a.jpg') == [b, a]
+    assert listed(photos) == [seven, a, b]
+    assert listed(str(photos / '*.[jp]*')) == [a, b]
     monkeypatch.setattr('sys.stdin', io.StringIO(f'{b}\n\n{photos}/a*\n'))
-    assert list_inputs(['-'], out) == [b, a]
+    assert listed('-') == [b, a]
+    for mark, encoding in ((b'\xef\xbb\xbf', 'utf-8'), (b'\xff\xfe', 'utf-16-le')):  # as Windows writes lists
+        lines = io.BytesIO(mark + f'{b}\r\n{photos}/ä*\r\n{a}'.encode(encoding))
+        monkeypatch.setattr('sys.stdin', io.TextIOWrapper(lines))
+        assert listed('-') == [b, a]
 
 
 @pytest.mark.parametrize('name', ['[1].png', 'a b.png'])
 def test_names_that_look_like_patterns(name, tmp_path, picture):
     cv2.imwrite(str(tmp_path / name), picture)
-    assert list_inputs([tmp_path / name], tmp_path / 'out') == [tmp_path / name]
+    assert list(list_inputs([tmp_path / name], tmp_path / 'out').results) == [tmp_path / name]
 
 
 def test_inputs_refused(photos, tmp_path, picture):
@@ -69,12 +74,54 @@ def test_inputs_refused(photos, tmp_path, picture):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='empty has no image or video'):
         list_inputs([tmp_path / 'empty'], tmp_path)
-    cv2.imwrite(str(photos / 'a.png'), picture)
-    with pytest.raises(ValueError, match=r'a\.jpg and .*a\.png would both write .*a\.json'):
-        list_inputs([photos], tmp_path / 'out')
-    with pytest.raises(ValueError, match=r'would be overwritten.*--out-dir'):
+    with pytest.raises(ValueError, match=r'b\.png would be overwritten'):
         list_inputs([photos / 'b.png'], photos)
-    assert list_inputs([photos / 'b.png'], photos, draw=False) == [photos / 'b.png']
+    with pytest.raises(ValueError, match=r'photos/b\.png would be overwritten by the drawn copy of .*/b\.png'):
+        list_inputs([tmp_path / 'b.png', photos / 'a.jpg', photos / 'b.png'], tmp_path)
+    assert list(list_inputs([photos / 'b.png'], photos, draw=False).results) == [photos / 'b.png']
+
+
+def test_one_bad_argument(photos, tmp_path, caplog):
+    """Each is named, and the rest is taken."""
+    (tmp_path / 'empty').mkdir()
+    (photos / 'notes.txt').touch()
+    (photos / 'loop.png').symlink_to('loop.png')
+    bad = [tmp_path / 'nothing*', tmp_path / 'empty', '', ' ', 'http://x.org/a.jpg', 'rtsp://10.0.0.1/stream']
+    inputs = list_inputs([*bad, photos], tmp_path / 'out')
+    assert len(inputs.results) == 3
+    said = [str(error) for error in inputs.errors]
+    for text, words in zip(
+        said, ('nothing*', 'empty', 'empty text', 'empty text', 'http://x.org', 'rtsp://'), strict=True
+    ):
+        assert words in text
+    assert 'address' in said[4]
+    assert '1 files skipped' in caplog.text
+    assert 'notes.txt' in caplog.text
+    assert list(list_inputs([photos / 'loop.png'], tmp_path).results) == [photos / 'loop.png']
+
+
+def test_names_that_clash(photos, tmp_path, picture):
+    """Folders are mirrored; in one folder whole names are kept; nothing is refused and nothing written twice."""
+    out = tmp_path / 'out'
+    (tmp_path / 'cam2').mkdir()
+    for name in ('a.jpg', 'x.jfif'):
+        (tmp_path / 'cam2' / name).write_bytes(cv2.imencode('.jpg', picture)[1].tobytes())
+    found = list_inputs([photos, tmp_path / 'cam2'], out).results
+    assert found[photos / 'a.jpg'] == out / 'photos/a'
+    assert found[tmp_path / 'cam2/a.jpg'] == out / 'cam2/a'
+    cv2.imwrite(str(photos / 'a.png'), picture)
+    found = list_inputs([photos], out).results
+    assert [found[photos / name].name for name in ('a.jpg', 'a.png', 'b.png')] == ['a.jpg', 'a.png', 'b']
+    from mmpose_lite.inference.files import picture_file, result_file
+
+    pictures = [picture_file(path, base).name for path, base in found.items()]
+    assert pictures == ['7.bmp', 'a.jpg', 'a.png', 'b.png']
+    assert [result_file(path, base).name for path, base in found.items()] == [
+        '7.json',
+        'a.jpg.json',
+        'a.png.json',
+        'b.json',
+    ]
 
 
 def test_kinds_of_pictures(tmp_path, picture):

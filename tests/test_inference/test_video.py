@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -188,7 +189,7 @@ def test_reader_holds_few_frames(tmp_path):
         next(frames)
         time.sleep(0.3)
         assert video._queue.qsize() <= 16
-        assert video.capture.get(cv2.CAP_PROP_POS_FRAMES) < 25
+        assert video.source.count < 25
     assert not video._thread.is_alive()
     with VideoReader(tmp_path / 'long.avi') as video:
         assert sum(1 for _ in video) == 200
@@ -239,16 +240,43 @@ def test_writer_reports_errors(tmp_path):
 
     with pytest.raises(ValueError, match='cannot draw'):
         write(tmp_path / 'x.mp4', [fail] * 100)
-    with pytest.raises(OSError, match='check the folder'):
+    with pytest.raises(OSError, match='no such folder'):
         write(tmp_path / 'no/x.mp4', [lambda: np.zeros((32, 32, 3), np.uint8)])
 
 
-def test_writer_notices_missing_frames(tmp_path):
+def test_writer_notices_missing_frames(tmp_path, monkeypatch):
     """OpenCV drops what it cannot write without a word."""
+    from mmpose_lite.inference import video
+
+    monkeypatch.setattr(video, 'fit', lambda image, size: image)
     pictures = [np.zeros((size, size, 3), np.uint8) for size in (32, 16, 32)]
     with pytest.raises(OSError, match='2 of 3 frames'):
         write(tmp_path / 'x.mp4', [picture.copy for picture in pictures])
     assert not (tmp_path / 'x.mp4').exists()
+
+
+def test_writer_takes_frames_of_every_size(tmp_path):
+    """In the middle of the first one's size, as large as they fit."""
+    pictures = [np.full((*size, 3), 200, np.uint8) for size in ((32, 64), (64, 32), (1, 640))]
+    write(tmp_path / 'x.mp4', [picture.copy for picture in pictures])
+    found = read(tmp_path / 'x.mp4')[1]
+    assert [image.shape for image in found] == [(32, 64, 3)] * 3
+    assert found[1][:, 26:38].mean() > 180
+    assert found[1][:, :20].mean() < 20
+
+
+def test_writer_says_that_its_folder_is_gone(tmp_path):
+    (tmp_path / 'out').mkdir()
+
+    def delete():
+        shutil.rmtree(tmp_path / 'out')
+        return np.zeros((32, 32, 3), np.uint8)
+
+    with pytest.raises(OSError, match='deleted meanwhile'):
+        write(tmp_path / 'out/x.mp4', [delete])
+    (tmp_path / 'out').mkdir()
+    with pytest.raises(OSError, match='deleted meanwhile'):
+        write(tmp_path / 'out/x.mp4', [lambda: np.zeros((32, 32, 3), np.uint8)] * 3 + [delete])
 
 
 def test_full_disk(demo, tmp_path, photos, capfd):
@@ -317,6 +345,7 @@ def test_camera(demo, camera):
 def test_window(demo, camera, monkeypatch, tmp_path, live):
     """q ends a camera as it should end, and stops a video, whose part stays."""
     shown = []
+    monkeypatch.setattr('mmpose_lite.inference.runner.check_display', lambda: None)
     monkeypatch.setattr(cv2, 'imshow', lambda name, image: shown.append(image))
     monkeypatch.setattr(cv2, 'waitKey', lambda wait: ord('q') if len(shown) == 3 else -1)
     code, out = demo('0' if live else make_video(tmp_path / 'clip.mp4', 9), '--show')
@@ -325,13 +354,17 @@ def test_window(demo, camera, monkeypatch, tmp_path, live):
     assert (out / 'webcam0.jsonl').exists() if live else len(lines(out / 'clip.jsonl.partial')) >= 3
 
 
-def test_no_display(demo, photos, monkeypatch, capfd):
-    def fail(*_):
-        raise cv2.error('cannot open display')
-
-    monkeypatch.setattr(cv2, 'imshow', fail)
-    assert demo(photos / 'a.jpg', '--show')[0] == 1
-    assert 'there is no display for --show: leave it out' in capfd.readouterr().err
+@pytest.mark.parametrize('display', [None, ':97'])
+def test_no_display(demo, photos, monkeypatch, capfd, display):
+    """One line before anything is done: Qt would end the process."""
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    if display:
+        monkeypatch.setenv('DISPLAY', display)
+    code, out = demo(photos / 'a.jpg', '--show')
+    assert code == 1
+    assert not out.exists()
+    assert 'there is no display' in capfd.readouterr().err
 
 
 set_handler = signal.signal  # which the fixture `demo` replaces
