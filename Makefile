@@ -1,7 +1,7 @@
 # Thin: each target is also a plain command in the README.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
-.PHONY: setup demo test bench lint clean
+.PHONY: setup demo test test-install bench lint clean
 
 # the first Python that needs no compiler, or else the first that will do; tools/setup_env.py explains what is wrong
 PYTHON ?= $(or $(shell for p in python3.11 python3.10 python3 python3.12 python3.13; do \
@@ -45,6 +45,10 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --ignore tests/test_deploy
 	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 tests/test_deploy
+
+# in fresh environments, from a built wheel
+test-install: setup
+	tools/test_install.sh
 
 bench: setup
 	mmpose-lite benchmark --claims --out benchmark_out --resume
