@@ -179,7 +179,8 @@ def read_coco(raw: dict, dataset: BaseCocoStyleDataset, found: Findings) -> Anno
             found['incomplete'].append(f'annotation {index}: {_short(annotation)} is no record')
             continue
         name = f'annotation {_short(annotation.get("id"))}'
-        if not _whole(annotation.get('id')) or not _whole(annotation.get('image_id')):
+        # the evaluation takes -1 for nobody
+        if not _whole(annotation.get('id')) or annotation['id'] < 0 or not _whole(annotation.get('image_id')):
             ids = f'id {_short(annotation.get("id"))}, image_id {_short(annotation.get("image_id"))}'
             found['id_kind'].append(f'annotation {index}: {ids}')
             continue

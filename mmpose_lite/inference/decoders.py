@@ -39,7 +39,7 @@ def open_video(path: Path, live: bool = False) -> AvVideo | CvVideo:
 
 
 def _rate(fps: float | None) -> float | None:
-    return fps if fps and math.isfinite(fps) and 0 < fps <= 1000 else None
+    return fps if fps and math.isfinite(fps) and 0.01 < fps <= 1000 else None
 
 
 class AvVideo:
@@ -102,6 +102,8 @@ class AvVideo:
             self.fps = self.fps or _rate(float(stream.guessed_rate or 0)) or 25.0
             names = set(container.format.name.split(','))
             promised = (container.duration or 0) / av.time_base if names & DATED else 0.0
+            if 'avi' in names and said:  # whose duration is that of what is there
+                promised = max(promised, stream.frames / said)
             end -= max(0.0, (container.start_time or 0) / av.time_base)
             if 'mov' in names and packets < stream.frames and not whole_mp4(self.path):
                 self._lost = self._lost or f'{packets} of {stream.frames} frames are there'

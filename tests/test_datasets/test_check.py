@@ -90,7 +90,11 @@ BROKEN_PEOPLE = {
     'nested': [lambda i, p: p.update(keypoints=[p['keypoints'][k : k + 3] for k in range(0, 51, 3)])],
     'category': [lambda i, p: p.update(category_id=2), lambda i, p: p.pop('category_id')],
     'visibility': [lambda i, p: p['keypoints'].__setitem__(2, 3)],
-    'id_kind': [lambda i, p: p.update(id=f'p{p["id"]}'), lambda i, p: p.update(image_id=str(p['image_id']))],
+    'id_kind': [
+        lambda i, p: p.update(id=f'p{p["id"]}'),
+        lambda i, p: p.update(image_id=str(p['image_id'])),
+        lambda i, p: p.update(id=-1),
+    ],
     'normalized': [
         lambda i, p: p.update(
             keypoints=[value / 999 if k % 3 < 2 else value for k, value in enumerate(p['keypoints'])],
