@@ -119,7 +119,8 @@ def test_size_that_changes(decoder, demo, tmp_path, capfd):
     else:
         boxes = [line['instances'][0]['bbox'] for line in lines(out / 'grows.jsonl')]
         assert boxes[0] == [0, 0, 160, 96]
-        assert boxes[-1] == [0, 0, 160, 128]
+        # OpenCV 5 scales all pictures to the size of the first
+        assert boxes[-1] == [0, 0, 160, 128 if decoder == 'av' else 96]
         assert {frame.image.shape for frame in read(out / 'grows.mp4')[1]} == {(96, 160, 3)}
 
 
