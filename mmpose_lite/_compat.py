@@ -6,6 +6,7 @@ Each mend looks at what is installed and does nothing where upstream is healthy.
 
 import functools
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -62,6 +63,27 @@ def use_safe_checkpoint_loader() -> bool:
     return True
 
 
+def read_annotations_in_any_encoding() -> bool:
+    """Read COCO files in UTF-8, with a byte order mark or without, whatever the locale."""
+    from xtcocotools.coco import COCO
+
+    from .json_file import read_json
+
+    plain = COCO.__init__
+    if hasattr(plain, 'any_encoding') or 'ann_data' not in inspect.signature(plain).parameters:
+        return False
+
+    @functools.wraps(plain)
+    def init(self, annotation_file=None, test_index=None, ann_data=None):
+        if annotation_file is not None and ann_data is None:
+            ann_data = read_json(annotation_file)
+        plain(self, annotation_file, test_index, ann_data)
+
+    init.any_encoding = True
+    COCO.__init__ = init
+    return True
+
+
 def name_broken_annotation_files() -> bool:
     """Make CocoDataset and MpiiDataset name the annotation file they cannot read, instead of a bare KeyError."""
     from mmpose.datasets.datasets import CocoDataset, MpiiDataset
@@ -108,6 +130,11 @@ MENDS = (
         'checkpoint loading',
         'mmengine <= 0.10.7 runs the code in a checkpoint (torch < 2.6) or cannot load its own (torch >= 2.6)',
         use_safe_checkpoint_loader,
+    ),
+    Mend(
+        'annotation encoding',
+        'xtcocotools <= 1.14.3 reads annotations in the encoding of the locale, and stops at a byte order mark',
+        read_annotations_in_any_encoding,
     ),
     Mend(
         'annotation errors',

@@ -54,7 +54,7 @@ def read_shipped() -> list[ShippedWeights]:
     from .zoo import zoo_root
 
     configs = zoo_root() / 'configs'
-    entries = json.loads((FOLDER / 'index.json').read_text())
+    entries = json.loads((FOLDER / 'index.json').read_bytes())
     return [
         ShippedWeights(**{**entry, 'file': FOLDER / entry['file'], 'config': configs / entry['config']})
         for entry in entries
