@@ -7,6 +7,7 @@ Each patch looks at what is installed and does nothing where upstream is healthy
 import functools
 import importlib
 import importlib.util
+import inspect
 import json
 import sys
 import warnings
@@ -141,6 +142,27 @@ def use_safe_checkpoint_loader() -> bool:
     return True
 
 
+def read_annotations_in_any_encoding() -> bool:
+    """Read COCO files in UTF-8, with a byte order mark or without, whatever the locale."""
+    from xtcocotools.coco import COCO
+
+    from ..json_file import read_json
+
+    plain = COCO.__init__
+    if hasattr(plain, 'any_encoding') or 'ann_data' not in inspect.signature(plain).parameters:
+        return False
+
+    @functools.wraps(plain)
+    def init(self, annotation_file=None, test_index=None, ann_data=None):
+        if annotation_file is not None and ann_data is None:
+            ann_data = read_json(annotation_file)
+        plain(self, annotation_file, test_index, ann_data)
+
+    init.any_encoding = True
+    COCO.__init__ = init
+    return True
+
+
 def name_broken_annotation_files() -> bool:
     """Make CocoDataset and MpiiDataset name the annotation file they cannot read, instead of a bare KeyError."""
     from mmpose.datasets.datasets import CocoDataset, MpiiDataset
@@ -202,6 +224,11 @@ PATCHES = (
         'checkpoint loading',
         'mmengine <= 0.10.7 runs the code in a checkpoint (torch < 2.6) or cannot load its own (torch >= 2.6)',
         use_safe_checkpoint_loader,
+    ),
+    Patch(
+        'annotation encoding',
+        'xtcocotools <= 1.14.3 reads annotations in the encoding of the locale, and stops at a byte order mark',
+        read_annotations_in_any_encoding,
     ),
     Patch(
         'annotation errors',

@@ -1,6 +1,7 @@
 """``mmpose-lite``: what MIM has no verb for. One module here per command."""
 
 import argparse
+import re
 import sys
 
 from ..errors import CheckpointError
@@ -37,7 +38,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code. Errors that name their remedy are one line, without a traceback."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    for text in sys.argv[1:] if argv is None else argv:
+        if not text or re.fullmatch('--[a-z-]+=', text):  # Path('') is the current folder
+            parser.error(f'an argument is empty: {text!r} (was a variable not set?)')
+    arguments = parser.parse_args(argv)
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be no text
     try:
         return arguments.run(arguments) or 0
     except (ValueError, OSError, ImportError, CheckpointError) as error:

@@ -26,8 +26,8 @@ def _import(package: str, extra: str) -> ModuleType:
 
 
 def _threads(threads: int | None) -> int:
-    if threads is not None and threads < 1:
-        raise ValueError(f'threads={threads} must be 1 or more')
+    if threads is not None and not 1 <= threads <= 1024:
+        raise ValueError(f'threads={threads} must be from 1 to 1024')
     return threads or (len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1)
 
 

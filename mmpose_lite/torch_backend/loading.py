@@ -39,7 +39,7 @@ def load_weights(model: nn.Module, checkpoint: str | Path) -> dict:
 def prepare_for_inference(model: nn.Module, device: str | torch.device) -> torch.memory_format:
     """Put a network on its device, as fast as it gets there, and return the memory format that it likes best."""
     if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
-        raise ValueError(f'--device {device}: torch sees no GPU here; use cpu, or install a torch for CUDA')
+        raise ValueError(f'device {device}: torch sees no GPU here; use cpu, or install a torch for CUDA')
     fold(model.eval())
     # on a CPU, depthwise convolutions above all are faster so
     layout = torch.channels_last if torch.device(device).type == 'cpu' else torch.contiguous_format

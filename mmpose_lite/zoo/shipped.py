@@ -52,7 +52,7 @@ class ShippedWeights:
 def read_shipped() -> list[ShippedWeights]:
     """All weights that ship."""
     configs = zoo_root() / 'configs'
-    entries = json.loads((FOLDER / 'index.json').read_text())
+    entries = json.loads((FOLDER / 'index.json').read_bytes())
     return [
         ShippedWeights(**{**entry, 'file': FOLDER / entry['file'], 'config': configs / entry['config']})
         for entry in entries

@@ -105,6 +105,30 @@ def test_wrong_annotation_file_is_named(tmp_path, dataset, content, error, messa
         DATASETS.build(dict(type=dataset, data_root=str(tmp_path), ann_file='ann.json', data_prefix=dict(img='')))
 
 
+def test_annotations_in_any_encoding(toy_root, tmp_path):
+    """With a byte order mark, in a plain locale, with names that are not ASCII."""
+    file = toy_root / 'annotations' / 'person_keypoints_val.json'
+    content = json.loads(file.read_text())
+    content['info'] = dict(description='Größe')
+    (tmp_path / 'ann.json').write_bytes(b'\xef\xbb\xbf' + json.dumps(content, ensure_ascii=False).encode())
+    code = f"""
+        import mmpose_lite
+        from mmpose.registry import DATASETS
+        import mmpose.datasets
+        config = dict(type='CocoDataset', data_prefix=dict(img=''), ann_file={str(tmp_path / 'ann.json')!r})
+        print('people:', len(DATASETS.build(config)))
+    """
+    import os
+
+    os.environ.update(LC_ALL='C', PYTHONUTF8='0', PYTHONCOERCECLOCALE='0')
+    try:
+        done = run_python(code)
+    finally:
+        for name in ('LC_ALL', 'PYTHONUTF8', 'PYTHONCOERCECLOCALE'):
+            del os.environ[name]
+    assert f'people: {len(content["annotations"])}' in done.stdout, done.stderr
+
+
 def test_annotation_patch_changes_nothing_else(toy_root):
     from mmpose.registry import DATASETS
 

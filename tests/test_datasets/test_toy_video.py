@@ -73,5 +73,16 @@ def test_command(tmp_path, capsys):
     assert main(['toy-video', str(out), '--people', '2', '--seconds', '0.2']) == 0
     assert 'two.boxes.json' in capsys.readouterr().out
     assert out.stat().st_size > 0
-    assert main(['toy-video', str(tmp_path / 'two.txt'), '--seconds', '0.2']) == 1
-    assert '.mp4' in capsys.readouterr().err
+    for wrong in (
+        ['two.txt'],
+        ['two.jpg'],
+        ['a.mp4', '--seconds', '0'],
+        ['a.mp4', '--fps', 'nan'],
+        ['a.mp4', '--people', '-1'],
+    ):
+        assert main(['toy-video', str(tmp_path / wrong[0]), '--seconds', '0.2', *wrong[1:]]) == 1
+        assert capsys.readouterr().err.startswith('mmpose-lite: error: ')
+    with pytest.raises(SystemExit):
+        main(['toy-video', ''])
+    assert 'an argument is empty' in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['two.boxes.json', 'two.mp4']

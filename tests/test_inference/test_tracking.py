@@ -144,6 +144,33 @@ def test_ids_are_kept_through_a_crossing(demo, crossing):
     assert ids['near'][0] != ids['far'][0]
 
 
+@pytest.mark.parametrize('dip', [0.2, 0.05])
+def test_a_low_score_does_not_lose_a_person(demo, tmp_path, scenes, dip):
+    """For 40 frames, longer than anybody is remembered; a second, never certain, is left out. 0.05 is nobody."""
+    person = cut(scenes[0])
+    writer = cv2.VideoWriter(str(tmp_path / 'x.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), FPS, (320, 200))
+    found = []
+    for index in range(80):
+        image = np.full((200, 320, 3), 128, np.uint8)
+        image[40:180, 100 + index : 160 + index] = cv2.resize(person, (60, 140))
+        writer.write(image)
+        score = dip if 20 <= index < 60 else 0.9
+        found.append(dict(image_id=index, score=score, bbox=[100 + index, 40, 60, 140]))
+        found.append(dict(image_id=index, score=0.2, bbox=[5, 5, 20, 30]))
+    writer.release()
+    (tmp_path / 'boxes.json').write_text(json.dumps(found))
+    code, out = demo(tmp_path / 'x.mp4', '--track', '--no-draw', boxes=('--boxes', tmp_path / 'boxes.json'))
+    assert code == 0
+    people = [line['instances'] for line in lines(out / 'x.jsonl')]
+    ids = {person['track_id'] for frame in people for person in frame}
+    if dip > 0.1:
+        assert ids == {1}
+        assert [len(frame) for frame in people] == [1] * 80
+    else:
+        assert len(ids - {None}) == 2
+        assert [len(frame) for frame in people] == [1] * 20 + [0] * 40 + [1] * 20
+
+
 def test_resumed_tracks_keep_their_ids(demo, crossing):
     video, boxes, truth = crossing
     _, out = demo(video, '--track', '--smooth', '--no-draw', boxes=boxes)

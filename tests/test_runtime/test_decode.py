@@ -95,4 +95,6 @@ def test_crops(use_udp):
     of_mmpose = get_udp_warp_matrix if use_udp else get_warp_matrix
     for center, scale in zip(centers, scales, strict=True):
         expected = of_mmpose(center, scale, 0.0, output_size=SIZE)
-        np.testing.assert_allclose(warp_matrix(center, scale, SIZE, use_udp), expected, rtol=2e-7, atol=1e-12)  # float32
+        np.testing.assert_allclose(
+            warp_matrix(center, scale, SIZE, use_udp), expected, rtol=2e-7, atol=1e-12
+        )  # float32

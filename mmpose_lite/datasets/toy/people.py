@@ -189,7 +189,7 @@ def make_toy_people(
         'image_size': list(image_size),
     }
     record_file = root / 'toy_people.json'
-    if record_file.is_file() and json.loads(record_file.read_text()) == record:
+    if record_file.is_file() and json.loads(record_file.read_bytes()) == record:
         return ToyPeople(root, num_train, num_val, up_to_date=True)
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
         raise FileExistsError(

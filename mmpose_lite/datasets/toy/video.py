@@ -14,6 +14,7 @@ import numpy as np
 from .figures import PARTS, Canvas, Person, annotate, draw_background, draw_person
 from .poses import HEAD, STATURE, sample_figure
 
+WRITTEN = '.mp4', '.m4v', '.mov', '.mkv', '.avi'
 STEPS_PER_SECOND = 1.1  # of one leg
 
 
@@ -74,8 +75,15 @@ def make_toy_video(path: str | Path, seconds: float = 4.0, fps: float = 25.0, se
 
     Raises:
         OSError: If the video cannot be written.
+        ValueError: If the name is not that of a video, or it would have no frame.
     """
     path = Path(path)
+    if path.suffix.lower() not in WRITTEN:
+        raise ValueError(f'{path} is no name of a video: end it in {", ".join(WRITTEN)}')
+    if not (0 < fps <= 1000 and 1 <= seconds * fps < np.inf):
+        raise ValueError(f'{seconds:g} seconds at {fps:g} frames a second are no video: both must be above 0')
+    if settings.get('num_people', 1) < 0:
+        raise ValueError(f'{settings["num_people"]} people cannot be drawn: 0 or more')
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, writer, rows = path.with_name(f'partial-{path.name}'), None, []
     for index, (image, people) in enumerate(draw_walk(seconds, fps, seed=seed, **settings)):
