@@ -122,9 +122,10 @@ def test_greit_variants(variant):
 # ------------------------------------------------------------------------------------------------ blocks
 
 
+@pytest.mark.parametrize('norm_channels', [None, 3])
 @pytest.mark.parametrize('residual', [False, True])
-def test_larm(residual):
-    larm = randomize(LARM(6, hidden_channels=7, residual=residual))
+def test_larm(residual, norm_channels):
+    larm = randomize(LARM(6, hidden_channels=7, residual=residual, norm_channels=norm_channels))
     assert isinstance(assert_same(larm, images(2, 3, 4, 6)), FoldedLARM)
 
 
