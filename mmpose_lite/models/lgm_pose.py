@@ -143,7 +143,7 @@ class MobileViTTransformer(BaseModule):
 
 
 class MobileViMBlock(BaseModule):
-    """MobileViM block (Fig. 2): MobileViT's block with a global representation that is exchangeable.
+    """MobileViM block (Fig. 1): MobileViT's block with a global representation that is exchangeable.
 
     Args:
         in_channels: Width of the block, in and out.
