@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 GATE_STYLES = {
     'plain': ((False, False), (False, False)),
     'bias': ((True, False), (True, False)),
+    'norm': ((False, True), (False, False)),
     'lite': ((False, True), (False, True)),
     'dite': ((False, True), (True, False)),
 }
@@ -57,7 +58,8 @@ class Gate(BaseModule):
         mid_channels: Channels between the convolutions.
         out_channels: Channels of the weights.
         style: ``'dite'`` (batch norm after the first, bias in the second, as Dite-HRNet), ``'lite'`` (batch norm after
-            both, as Lite-HRNet's channel weighting), ``'bias'`` (in both) or ``'plain'`` (neither).
+            both, as Lite-HRNet's channel weighting), ``'norm'`` (batch norm after the first, no bias), ``'bias'``
+            (in both) or ``'plain'`` (neither).
     """
 
     def __init__(self, in_channels: int, mid_channels: int, out_channels: int, style: str) -> None:

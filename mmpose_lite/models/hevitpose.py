@@ -52,7 +52,7 @@ def to_map(tokens: Tensor, height: int, width: int) -> Tensor:
 
 @MODELS.register_module()
 class CGSRMHA(BaseModule):
-    r"""Cascaded group spatial reduction multi-head attention (Eqs. 6-9, Fig. 3c).
+    r"""Cascaded group spatial reduction multi-head attention (Eqs. 6-10, Fig. 3c).
 
     The channels are cut into G groups of ``c = C / G``. Group g attends from all pixels of its map to a map reduced
     r times, and hands its result on to the next group::

@@ -52,29 +52,42 @@ class LARM(BaseModule):
         num_patches: N, which fixes the size of the input.
         hidden_channels: Width of the first MLP. It does not grow with N.
         residual: Add the input of each MLP to its output, as MLP-Mixer does. The paper's equation has no such sum.
+        norm_channels: C, to normalize over the channels before both MLPs, as MLP-Mixer does. By default each norm runs
+            over what its MLP mixes: the N patches, and the P pixels.
     """
 
-    def __init__(self, num_patches: int, hidden_channels: int = 160, residual: bool = False) -> None:
+    def __init__(
+        self,
+        num_patches: int,
+        hidden_channels: int = 160,
+        residual: bool = False,
+        norm_channels: int | None = None,
+    ) -> None:
         super().__init__()
         pixels = PATCH**2
         self.residual = residual
-        self.between_norm = nn.LayerNorm(num_patches)
+        self.over_channels = norm_channels is not None
+        self.between_norm = nn.LayerNorm(norm_channels or num_patches)
         self.between_fc1 = nn.Linear(num_patches, hidden_channels)
         self.between_fc2 = nn.Linear(hidden_channels, num_patches)
-        self.within_norm = nn.LayerNorm(pixels)
+        self.within_norm = nn.LayerNorm(norm_channels or pixels)
         self.within_fc1 = nn.Linear(pixels, 2 * pixels)
         self.within_fc2 = nn.Linear(2 * pixels, pixels)
+
+    def _norm(self, norm: nn.LayerNorm, x: Tensor) -> Tensor:
+        """Normalize (B, C, ., .) over the channels or over the last axis."""
+        return norm(x.transpose(1, 3)).transpose(1, 3) if self.over_channels else norm(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Args and returns: (B, C, H, W) with ``H * W == 4 * num_patches``."""
         batch, channels, height, width = x.shape
         # NPT-Op.1: (B, C, P, N)
         x = F.pixel_unshuffle(x, PATCH).reshape(batch, channels, PATCH**2, -1)
-        y = self.between_fc2(F.gelu(self.between_fc1(self.between_norm(x))))
+        y = self.between_fc2(F.gelu(self.between_fc1(self._norm(self.between_norm, x))))
         x = x + y if self.residual else y
         # NPT-Op.2: (B, C, N, P)
         x = x.transpose(2, 3)
-        y = self.within_fc2(F.gelu(self.within_fc1(self.within_norm(x))))
+        y = self.within_fc2(F.gelu(self.within_fc1(self._norm(self.within_norm, x))))
         x = x + y if self.residual else y
         # NPT-Op.3: (B, C, H, W)
         x = x.transpose(2, 3).reshape(batch, channels * PATCH**2, height // PATCH, width // PATCH)
@@ -130,7 +143,7 @@ class MobileViTTransformer(BaseModule):
 
 
 class MobileViMBlock(BaseModule):
-    """MobileViM block (Fig. 2): MobileViT's block with a global representation that is exchangeable.
+    """MobileViM block (Fig. 1): MobileViT's block with a global representation that is exchangeable.
 
     Args:
         in_channels: Width of the block, in and out.
@@ -165,6 +178,8 @@ class LGMPose(BaseBackbone):
         embed_channels: Width d inside the MobileViM blocks of stages 3 and 4.
         hidden_channels: Width of LARM's first MLP.
         residual: Skip connections inside LARM.
+        norm_axis: What LARM's LayerNorms run over: ``'patches'`` (the patches, then the pixels of a patch) or
+            ``'channels'`` (d, as in a transformer and MLP-Mixer). The paper does not say.
         block: ``'mobilevim'``, or ``'mobilevit'`` for the comparison of Table 4 (depths 2 and 4).
         act: Activation, ``'SiLU'`` or ``'ReLU6'``; the paper names none.
         out_indices: Stages to return, 0 to 4 for strides 2, 4, 8, 16 and 32. The decoder reads (2, 3, 4).
@@ -173,7 +188,8 @@ class LGMPose(BaseBackbone):
         init_cfg: Initialization config of MMEngine.
 
     Raises:
-        ValueError: For an unknown block, a size that is not a multiple of 32, or (in forward) another input size.
+        ValueError: For an unknown block or norm_axis, a size that is not a multiple of 32, or (in forward) another
+            input size.
     """
 
     def __init__(
@@ -184,6 +200,7 @@ class LGMPose(BaseBackbone):
         embed_channels: tuple[int, int] = (144, 192),
         hidden_channels: int = 160,
         residual: bool = False,
+        norm_axis: str = 'patches',
         block: str = 'mobilevim',
         act: str = 'SiLU',
         out_indices: tuple[int, ...] = (2, 3, 4),
@@ -204,6 +221,8 @@ class LGMPose(BaseBackbone):
             raise ValueError(f'LGMPose: img_size={tuple(img_size)} (height, width) must be multiples of 32')
         if block not in ('mobilevim', 'mobilevit'):
             raise ValueError(f"LGMPose: block={block!r} must be 'mobilevim' or 'mobilevit'")
+        if norm_axis not in ('patches', 'channels'):
+            raise ValueError(f"LGMPose: norm_axis={norm_axis!r} must be 'patches' or 'channels'")
         self.img_size = (height, width)
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
@@ -214,7 +233,7 @@ class LGMPose(BaseBackbone):
             if block == 'mobilevim':
                 stride = 2**stage
                 patches = (height // stride // PATCH) * (width // stride // PATCH)
-                global_rep = LARM(patches, hidden_channels, residual)
+                global_rep = LARM(patches, hidden_channels, residual, embed if norm_axis == 'channels' else None)
             else:
                 global_rep = MobileViTTransformer(embed, depth=2 * (stage - 2))
             return MobileViMBlock(widths[stage], embed, global_rep, act)

@@ -40,7 +40,8 @@ def resize_state_dict(state_dict: dict[str, Tensor], from_size: Size, to_size: S
 
     With N patches, ``between_norm`` (weight and bias: N), ``between_fc2`` (weight: h x N turned, bias: N) and
     ``between_fc1`` (weight: h x N) are taken as maps over the patches and resampled bicubically. ``between_fc1`` sums
-    over the patches, so its weights are scaled by ``N_old / N_new`` as well.
+    over the patches, so its weights are scaled by ``N_old / N_new`` as well. A ``between_norm`` over the channels is
+    kept.
 
     Args:
         state_dict: Weights of a pose estimator with an LGM-Pose backbone, or of the backbone.
@@ -60,6 +61,9 @@ def resize_state_dict(state_dict: dict[str, Tensor], from_size: Size, to_size: S
             continue
         found = True
         stride, kind = STRIDES[int(match[1])], match[2]
+        within = state_dict.get(f'{key[: match.start(2)].removesuffix("between_")}within_norm.weight')
+        if kind.startswith('norm') and within is not None and len(within) != PATCH**2:
+            continue  # norm_axis='channels'
         old, new = _grid(from_size, stride), _grid(to_size, stride)
         patches = value.shape[1] if kind == 'fc1.weight' else value.shape[0]
         if patches != math.prod(old):

@@ -111,6 +111,7 @@ def test_greit_with_its_coarser_maps_keeps_their_channels():
         dict(gsw=False),
         dict(lks=False),
         dict(gcw_style='lite', gsw_style='plain', gsw_mask_style='dite', gsw_context='mean'),
+        dict(gcw_style='norm', lka_places=('half1', 'half2_end')),
         dict(gcw_style='plain', gcw_stack=2, gsw_style='bias', gsw_mask_style='plain', lka_places=('half2_end',)),
         dict(lka_places=('half2', 'half2_expanded', 'half2_downsampled')),
     ],
@@ -122,9 +123,10 @@ def test_greit_variants(variant):
 # ------------------------------------------------------------------------------------------------ blocks
 
 
+@pytest.mark.parametrize('norm_channels', [None, 3])
 @pytest.mark.parametrize('residual', [False, True])
-def test_larm(residual):
-    larm = randomize(LARM(6, hidden_channels=7, residual=residual))
+def test_larm(residual, norm_channels):
+    larm = randomize(LARM(6, hidden_channels=7, residual=residual, norm_channels=norm_channels))
     assert isinstance(assert_same(larm, images(2, 3, 4, 6)), FoldedLARM)
 
 

@@ -84,6 +84,24 @@ def test_counts_of_every_row_of_the_paper(img_size, num_keypoints, variant, para
     assert f'{math.floor(hooks / 1e9 * 10**digits) / 10**digits:.{digits}f}' == giga
 
 
+@pytest.mark.parametrize(
+    ('img_size', 'num_keypoints', 'mode', 'params'),
+    [
+        ((256, 192), 17, 'sfusion', 1058729),
+        ((384, 288), 17, 'sfusion', 1155029),
+        ((256, 256), 16, 'sfusion', 1084344),
+        ((256, 256), 16, 'dw_g1', 1079736),
+    ],
+)
+def test_parameters_with_norms_over_the_channels(img_size, num_keypoints, mode, params):
+    assert count_parameters(estimator(img_size, num_keypoints, mode, norm_axis='channels')) == params
+
+
+def test_unknown_norm_axis():
+    with pytest.raises(ValueError, match="norm_axis='pixels' must be 'patches' or 'channels'"):
+        LGMPose((64, 64), norm_axis='pixels')
+
+
 # ------------------------------------------------------------------------------------------------ operators
 
 
@@ -93,7 +111,8 @@ def literal_larm(larm: LARM, x: torch.Tensor) -> torch.Tensor:
     rows, columns = height // 2, width // 2
 
     def mlp(y, norm, fc1, fc2):
-        out = fc2(F.gelu(fc1(norm(y))))
+        normed = norm(y.movedim(2, -1)).movedim(-1, 2) if larm.over_channels else norm(y)
+        out = fc2(F.gelu(fc1(normed)))
         return y + out if larm.residual else out
 
     unfolded = x.new_empty(batch, 4, channels, rows * columns)
@@ -109,10 +128,12 @@ def literal_larm(larm: LARM, x: torch.Tensor) -> torch.Tensor:
     return out
 
 
+@pytest.mark.parametrize('over_channels', [False, True])
 @pytest.mark.parametrize('residual', [False, True])
 @pytest.mark.parametrize('shape', [(2, 3, 4, 6), (1, 5, 2, 2), (3, 1, 6, 10)])
-def test_larm_equals_the_equation(shape, residual):
-    larm = LARM(shape[2] * shape[3] // 4, hidden_channels=7, residual=residual).double()
+def test_larm_equals_the_equation(shape, residual, over_channels):
+    norm_channels = shape[1] if over_channels else None
+    larm = LARM(shape[2] * shape[3] // 4, hidden_channels=7, residual=residual, norm_channels=norm_channels).double()
     for parameter in larm.parameters():
         nn.init.normal_(parameter)
     x = torch.randn(shape, dtype=torch.double)

@@ -50,6 +50,19 @@ def test_only_weights_of_patch_positions_change_and_they_fit(prefix):
     assert target(torch.zeros(1, 3, 128, 64))[0].isfinite().all()
 
 
+def test_norms_over_the_channels_are_kept():
+    backbone = LGMPose((64, 96), widths=(4,) * 6, embed_channels=(6, 24), hidden_channels=5, norm_axis='channels')
+    for parameter in backbone.parameters():
+        nn.init.normal_(parameter)
+    weights = backbone.state_dict()
+    resized = resize_state_dict(weights, (64, 96), (128, 64))
+    norms = [key for key in weights if 'between_norm' in key]
+    assert len(norms) == 4
+    assert all(torch.equal(resized[key], weights[key]) for key in norms)
+    target = LGMPose((128, 64), widths=(4,) * 6, embed_channels=(6, 24), hidden_channels=5, norm_axis='channels')
+    target.load_state_dict(resized)
+
+
 def test_positions_are_resampled_over_the_grid_and_not_along_the_row():
     weights = lgm_pose((64, 128)).state_dict()
     key = 'stages.2.1.global_rep.between_norm.bias'  # 4 x 8 patches at stride 8

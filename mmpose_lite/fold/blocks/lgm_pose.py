@@ -14,7 +14,7 @@ class FoldedLARM(nn.Module):
 
     The first MLP works on the last axis. The second is a pair of 1x1 convolutions from P to P channels, and its norm a
     few operations on large tensors, where a library normalizes 4 numbers at a time. The affine halves of both norms
-    are part of the linear layers that follow.
+    are part of the linear layers that follow, unless the norms run over the channels, which these layers do not mix.
 
     Args:
         larm: The block.
@@ -23,11 +23,18 @@ class FoldedLARM(nn.Module):
     def __init__(self, larm: LARM) -> None:
         super().__init__()
         self.residual = larm.residual
-        self.between_norm = nn.LayerNorm(larm.between_norm.normalized_shape, larm.between_norm.eps, False)
-        self.between_fc1 = into_linear(larm.between_norm, larm.between_fc1)
         self.between_fc2 = larm.between_fc2
-        self.eps = larm.within_norm.eps
-        self.within_conv1 = _pointwise(into_linear(larm.within_norm, larm.within_fc1))
+        if larm.over_channels:
+            self.between_norm = _AxisNorm(larm.between_norm, 2)
+            self.between_fc1 = larm.between_fc1
+            self.within_norm = _AxisNorm(larm.within_norm, 2)
+            within_fc1 = larm.within_fc1
+        else:
+            self.between_norm = nn.LayerNorm(larm.between_norm.normalized_shape, larm.between_norm.eps, False)
+            self.between_fc1 = into_linear(larm.between_norm, larm.between_fc1)
+            self.within_norm = _AxisNorm(nn.LayerNorm(PATCH**2, larm.within_norm.eps, False), 1)
+            within_fc1 = into_linear(larm.within_norm, larm.within_fc1)
+        self.within_conv1 = _pointwise(within_fc1)
         self.within_conv2 = _pointwise(larm.within_fc2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,13 +46,27 @@ class FoldedLARM(nn.Module):
         x = x.reshape(-1, PATCH**2, channels, rows * columns)
         y = self.between_fc2(F.gelu(self.between_fc1(self.between_norm(x))))
         x = x + y if self.residual else y
-        y = x - x.mean(1, keepdim=True)
-        y = y * torch.rsqrt(y.square().mean(1, keepdim=True) + self.eps)
-        y = self.within_conv2(F.gelu(self.within_conv1(y)))
+        y = self.within_conv2(F.gelu(self.within_conv1(self.within_norm(x))))
         x = x + y if self.residual else y
         # NPT-Op.3: (B, C, H, W)
         x = x.reshape(-1, PATCH, PATCH, channels, rows, columns).permute(0, 3, 4, 1, 5, 2)
         return x.reshape(-1, channels, height, width)
+
+
+class _AxisNorm(nn.Module):
+    """LayerNorm over one axis of (B, P, C, N): 1 (without affine) or 2."""
+
+    def __init__(self, norm: nn.LayerNorm, axis: int) -> None:
+        super().__init__()
+        self.axis, self.eps, self.affine = axis, norm.eps, norm.elementwise_affine
+        if self.affine:
+            self.weight = nn.Parameter(norm.weight.detach()[:, None].clone(), requires_grad=False)
+            self.bias = nn.Parameter(norm.bias.detach()[:, None].clone(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean(self.axis, keepdim=True)
+        x = x * torch.rsqrt(x.square().mean(self.axis, keepdim=True) + self.eps)
+        return x * self.weight + self.bias if self.affine else x
 
 
 def _pointwise(linear: nn.Linear) -> nn.Conv2d:
