@@ -8,6 +8,8 @@ from contextlib import suppress
 import cv2
 import numpy as np
 
+# what OpenCV is given; its decoders of rarer formats end the process on some broken files (JPEG 2000 in 4.11)
+OPENCV_STARTS = (b'\xff\xd8', b'\x89PNG', b'BM', b'RIFF', b'II*', b'MM\0*', b'P1', b'P2', b'P3', b'P4', b'P5', b'P6')
 JPEG, END_OF_IMAGE = b'\xff\xd8', b'\xff\xd9'
 IN_SCAN = re.compile(rb'\xff[^\x00\xff\xd0-\xd7]')  # what ends a scan: no stuffed byte, no restart
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -96,7 +98,10 @@ def decode_picture(content: bytes) -> np.ndarray:
     image = None
     with suppress(cv2.error):  # so OpenCV reports pictures beyond its limits
         try:
-            image = decode_jpeg(content, _decode_cv2) if content.startswith(JPEG) else _decode_cv2(content)
+            if content.startswith(JPEG):
+                image = decode_jpeg(content, _decode_cv2)
+            elif content.startswith(OPENCV_STARTS):
+                image = _decode_cv2(content)
         except OSError as error:
             raise OSError(DAMAGED) from error
     return _decode_pillow(content) if image is None else image

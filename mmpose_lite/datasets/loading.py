@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
 
-from ..pictures import JPEG, decode_jpeg
+from ..pictures import JPEG, OPENCV_STARTS, decode_jpeg, decode_picture
 
 
 def decode_image(content: bytes, flag: str = 'color', backend: str = 'cv2') -> np.ndarray:
@@ -33,7 +33,12 @@ def decode_image(content: bytes, flag: str = 'color', backend: str = 'cv2') -> n
     """
     decode = functools.partial(mmcv.imfrombytes, flag=flag, backend=backend)
     try:
-        image = decode_jpeg(content, decode) if content.startswith(JPEG) else decode(content)
+        if content.startswith(JPEG):
+            image = decode_jpeg(content, decode)
+        elif content.startswith(OPENCV_STARTS) or not content or flag != 'color':
+            image = decode(content)
+        else:
+            image = decode_picture(content)
     except (cv2.error, ValueError, SyntaxError) as error:  # Pillow raises a SyntaxError on a broken PNG
         raise OSError('empty or not an image') from error
     if image is None:

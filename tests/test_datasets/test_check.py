@@ -336,7 +336,7 @@ def test_broken_pictures_are_named(data):
     assert reasons == {
         missing.name: 'no such file',
         truncated.name: 'truncated JPEG',
-        'text.jpg': 'truncated or not an image',
+        'text.jpg': 'is not an image, or is damaged or cut short',
     }
     (place,) = found['image_size']
     assert place.startswith(f'{resized} is 200 x 200')
