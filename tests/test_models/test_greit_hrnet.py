@@ -251,11 +251,11 @@ def test_flops(counter, form, depth, size, joints, flops):
     assert count(model, (3, *size), counter) == pytest.approx(flops, rel=0.01)
 
 
-TABLE_6 = (1130769, 1120177, 1165665, 1155073, 1133745, 1123153, 1168641, 1158049)  # in the order of ABLATION
+TWO_LKAS = (1130769, 1120177, 1165665, 1155073, 1133745, 1123153, 1168641, 1158049)  # in the order of ABLATION
 CAPTION = dict(gcw_style='norm', lka_places=('half1', 'half2_end'))  # two LKAs, as the caption of Fig. 2
 
 
-@pytest.mark.parametrize(('row', 'params'), zip(ABLATION, TABLE_6, strict=True))
+@pytest.mark.parametrize(('row', 'params'), zip(ABLATION, TWO_LKAS, strict=True))
 def test_two_lkas_meet_table_6(row, params):
     lks, gcw, gsw = row
     assert _params(GreitHRNet(lks=lks, gcw=gcw, gsw=gsw, **CAPTION)) + 41 * 17 == params
