@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -64,6 +65,29 @@ def test_another_fault_of_torchvision_is_not_hidden(tmp_path):
     done = run_python('import mmpose_lite', path=fake_torchvision(tmp_path, "raise RuntimeError('out of order')"))
     assert done.returncode != 0
     assert 'out of order' in done.stderr
+
+
+def test_masks_of_xtcocotools_work_with_this_numpy():
+    code = """
+        import mmpose_lite
+        import numpy as np
+        from xtcocotools import mask
+        print(mask.area(mask.encode(np.asfortranarray(np.ones((4, 3), np.uint8)))))
+    """
+    done = run_python(code)
+    assert done.stdout.strip() == '12', done.stderr
+
+
+def test_circles_with_radii_in_arrays_are_drawn():
+    """As MMPose's own visualizers pass them: numpy 2.4 makes no integer of an array of one element."""
+    from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
+
+    visualizer = OpencvBackendVisualizer(backend='opencv')
+    visualizer.set_image(np.zeros((20, 20, 3), np.uint8))
+    visualizer.draw_circles(np.array([10, 10]), np.array([4]), face_colors=(255, 255, 255))
+    drawn = visualizer.get_image()
+    assert drawn[10, 10].all()
+    assert not drawn[1, 1].any()
 
 
 def test_checkpoint_loaders_are_replaced():
