@@ -103,7 +103,7 @@ class Tables:
 
 def bone_transforms(turns: torch.Tensor, heads: torch.Tensor, parents: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotations (..., B, 3, 3) and positions (..., B, 3) of bones from their turns and heads at rest."""
-    rotations, positions = [turns[..., 0, :, :]], [heads[..., 0, :].expand(turns.shape[:-3] + (3,))]
+    rotations, positions = [turns[..., 0, :, :]], [heads[..., 0, :].expand((*turns.shape[:-3], 3))]
     for bone in range(1, len(parents)):
         parent = parents[bone]
         offset = heads[..., bone, :] - heads[..., parent, :]
@@ -127,8 +127,8 @@ def load_tables() -> Tables:
     """
     path = tables_file()
     if not path.is_file():
-        arrays = _make_tables()
         path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = _make_tables()
         scratch = path.with_name(f'.{os.getpid()}.{path.name}')
         with scratch.open('wb') as file:
             np.savez_compressed(file, **arrays)

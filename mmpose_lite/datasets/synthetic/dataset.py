@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -55,10 +56,21 @@ def _draw_chunk(job: _Job, start: int) -> int:
     return len(rows)
 
 
+def _person(values: dict) -> Person:
+    return Person(**{name: np.array(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
 def _write(path: Path, text: str) -> None:
     scratch = path.with_name(f'.{path.name}')
     scratch.write_text(text)
     os.replace(scratch, path)
+
+
+def _digest(files: list[Path]) -> str | None:
+    """What tells whether files are the same as when the drawing began: their names and sizes."""
+    if not files:
+        return None
+    return hashlib.sha256(repr([(path.name, path.stat().st_size) for path in files]).encode()).hexdigest()[:16]
 
 
 def _find_pictures(folder: Path) -> list[Path]:
@@ -115,8 +127,8 @@ def make_synthetic_people(
     root = Path(out_dir).resolve()
     record = {
         'generator': 'mmpose_lite synthetic people', 'version': GENERATOR_VERSION, 'count': count, 'seed': seed,
-        'size': size, 'hidden_share': hidden_share, 'backgrounds': len(pictures),
-        'poses_from': Path(poses_from).name if poses_from is not None else None,
+        'size': size, 'hidden_share': hidden_share, 'backgrounds': _digest(pictures),
+        'poses_from': _digest([Path(poses_from)]) if poses_from is not None else None,
     }  # fmt: skip
     record_file = root / 'synthetic.json'
     begun = record_file.is_file() and json.loads(record_file.read_text()) == record
@@ -153,9 +165,7 @@ def make_synthetic_people(
 
     rows = [row for start in starts for row in json.loads((root / 'parts' / f'{start}.json').read_text())]
     scenes = [
-        (1_000_000 + index, (size, size), [Person(**{k: np.array(v) if isinstance(v, list) else v for k, v in person.items()})
-                                           for person in people])
-        for index, people in enumerate(rows)
-    ]  # fmt: skip
+        (1_000_000 + index, (size, size), [_person(person) for person in people]) for index, people in enumerate(rows)
+    ]
     write_annotations(root, 'train', scenes, 'mmpose_lite synthetic people', GENERATOR_VERSION)
     return sum(len(people) for people in rows)
