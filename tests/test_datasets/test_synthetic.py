@@ -193,7 +193,8 @@ def test_hidden_keypoints_can_be_left_out(tmp_path):
 
 
 @needs_bodies
-def test_fit_finds_the_pose_behind_keypoints():
+def test_fit_finds_the_pose_behind_keypoints(monkeypatch):
+    monkeypatch.setattr('mmpose_lite.datasets.synthetic.fit.NUM_STARTS', 500)  # quick
     rng = np.random.default_rng(5)
     angles = torch.from_numpy(np.stack([sample_pose(rng, 'walk')[0] for _ in range(4)]))
     points = joints(angles).numpy()

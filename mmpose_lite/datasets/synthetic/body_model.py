@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,15 @@ class Tables:
     mean: np.ndarray
     components: np.ndarray
     codes: np.ndarray
+
+    @cached_property
+    def smoothing(self) -> csr_matrix:
+        """(V, V) moves each vertex six tenths of the way to the middle of its neighbours."""
+        num, most = self.neighbours.shape
+        rows = np.repeat(np.arange(num), most + 1)
+        columns = np.column_stack([np.arange(num), self.neighbours]).ravel()
+        values = np.tile(np.float32([0.4, *[0.6 / most] * most]), num)
+        return csr_matrix((values, (rows, columns)), shape=(num, num))
 
     def body(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V, 3) and bone heads (B, 3) of body ``index`` at rest."""

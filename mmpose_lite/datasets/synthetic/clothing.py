@@ -86,9 +86,14 @@ def random_color(rng: np.random.Generator) -> np.ndarray:
 def _fabric(rng: np.random.Generator, plain: float) -> Fabric:
     shares = np.array(list(PATTERNS.values()))
     pattern = 'plain' if rng.random() < plain else list(PATTERNS)[rng.choice(len(PATTERNS), p=shares / shares.sum())]
-    colors = np.stack([random_color(rng) for _ in range(3)])
+    colors = np.stack([random_color(rng) for _ in range(3)]).astype(np.float32)
     return Fabric(
-        pattern, colors, rng.uniform(18, 90), rng.uniform(0.3, 0.7), rng.uniform(0, 6, 4), rng.normal(0, 1, (4, 3))
+        pattern,
+        colors,
+        rng.uniform(18, 90),
+        rng.uniform(0.3, 0.7),
+        rng.uniform(0, 6, 4),
+        rng.normal(0, 1, (4, 3)).astype(np.float32),
     )
 
 
@@ -107,7 +112,7 @@ def sample_outfit(rng: np.random.Generator, female: bool, child: bool) -> Outfit
     if skirt is not None and rng.random() < 0.6:
         bottom = top  # a dress
     return Outfit(
-        skin=skin * rng.uniform(0.92, 1.06),
+        skin=(skin * rng.uniform(0.92, 1.06)).astype(np.float32),
         hair=HAIR[rng.choice(len(HAIR), p=HAIR_SHARES)] * rng.uniform(0.8, 1.2),
         hair_length=rng.uniform(0.12, 0.4) if rng.random() < (0.62 if female else 0.06) else 0.0,
         hair_thickness=rng.uniform(0.012, 0.035) if female else rng.uniform(0.003, 0.022),
@@ -128,8 +133,8 @@ def sample_outfit(rng: np.random.Generator, female: bool, child: bool) -> Outfit
         loose_bottom=rng.uniform(0.003, 0.018) * (1 + (trousers > 0.5) * rng.random()),
         shoes=None if rng.random() < 0.1 else random_color(rng),
         socks=random_color(rng) if rng.random() < 0.35 else None,
-        waves=rng.normal(0, 1, (8, 3)) * (14, 10, 9),
-        phase=rng.uniform(0, 6.28, 8),
+        waves=(rng.normal(0, 1, (8, 3)) * (14, 10, 9)).astype(np.float32),
+        phase=rng.uniform(0, 6.28, 8).astype(np.float32),
         folds=rng.uniform(0.15, 0.7),
     )
 
@@ -159,8 +164,9 @@ def _in_bottom(o: Outfit, p: np.ndarray, arm: np.ndarray, leg: np.ndarray) -> np
 
 def _smooth(vertices: np.ndarray, chosen: np.ndarray, tables: Tables, times: int) -> None:
     index = np.flatnonzero(chosen)
+    average = tables.smoothing[index]
     for _ in range(times):
-        vertices[index] = 0.4 * vertices[index] + 0.6 * vertices[tables.neighbours[index]].mean(axis=1)
+        vertices[index] = average @ vertices
 
 
 def dress(vertices: np.ndarray, o: Outfit, tables: Tables) -> np.ndarray:

@@ -19,28 +19,29 @@ def rasterize(
         Triangle of each pixel (size * size,), -1 for none; its weights of the three corners (size * size, 3); nearness
         (size * size,).
     """
-    x, y = points[:, 0][faces], points[:, 1][faces]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
-    left, top = (np.ceil(v.min(axis=1) - 0.5).clip(0, size) for v in (x, y))
-    right, bottom = (np.floor(v.max(axis=1) - 0.5).clip(-1, size - 1) for v in (x, y))
+    x, y = ([points[:, k][corner] for corner in faces.T] for k in (0, 1))
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
+    left, top = (np.ceil(_least(v) - 0.5).clip(0, size) for v in (x, y))
+    right, bottom = (np.floor(-_least([-w for w in v]) - 0.5).clip(-1, size - 1) for v in (x, y))
     width, height = (right - left + 1).astype(np.int32), (bottom - top + 1).astype(np.int32)
     facing = area > 1e-9
     if two_sided is not None:
         facing |= two_sided & (area < -1e-9)
-    drawn = np.flatnonzero(facing & (width > 0) & (height > 0) & (nearness[faces].min(axis=1) > 1e-6))
+    in_front = _least([nearness[corner] for corner in faces.T]) > 1e-6
+    drawn = np.flatnonzero(facing & (width > 0) & (height > 0) & in_front)
     winner = np.full(size * size, -1, np.int32)
     weights = np.zeros((size * size, 3), np.float32)
     buffer = np.zeros(size * size, np.float32)
     if not len(drawn):
         return winner, weights, buffer
 
-    x, y, area, width = x[drawn], y[drawn], area[drawn], width[drawn]
+    x, y, area, width = [v[drawn] for v in x], [v[drawn] for v in y], area[drawn], width[drawn]
     count = width * height[drawn]
     last = np.cumsum(count)
     # corner weights are affine in the pixel
-    ax, ay = (y[:, 1] - y[:, 2]) / area, (x[:, 2] - x[:, 1]) / area
-    bx, by = (y[:, 2] - y[:, 0]) / area, (x[:, 0] - x[:, 2]) / area
-    affine = np.stack([ax, ay, -(ax * x[:, 2] + ay * y[:, 2]), bx, by, -(bx * x[:, 2] + by * y[:, 2])], axis=1)
+    ax, ay = (y[1] - y[2]) / area, (x[2] - x[1]) / area
+    bx, by = (y[2] - y[0]) / area, (x[0] - x[2]) / area
+    affine = np.stack([ax, ay, -(ax * x[2] + ay * y[2]), bx, by, -(bx * x[2] + by * y[2])], axis=1)
     index = np.repeat(np.arange(len(drawn), dtype=np.int32), count)
     offset = np.arange(last[-1], dtype=np.int32) - np.repeat((last - count).astype(np.int32), count)
     row = offset // width[index]
@@ -62,6 +63,11 @@ def rasterize(
     winner[pixel] = drawn[index[won]]
     weights[pixel] = np.stack([a[won], b[won], 1 - a[won] - b[won]], axis=1)
     return winner, weights, buffer
+
+
+def _least(three: list[np.ndarray]) -> np.ndarray:
+    # many times as fast as min() over an axis of three
+    return np.minimum(np.minimum(three[0], three[1]), three[2])
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
