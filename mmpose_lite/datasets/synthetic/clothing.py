@@ -87,14 +87,8 @@ def _fabric(rng: np.random.Generator, plain: float) -> Fabric:
     shares = np.array(list(PATTERNS.values()))
     pattern = 'plain' if rng.random() < plain else list(PATTERNS)[rng.choice(len(PATTERNS), p=shares / shares.sum())]
     colors = np.stack([random_color(rng) for _ in range(3)]).astype(np.float32)
-    return Fabric(
-        pattern,
-        colors,
-        rng.uniform(18, 90),
-        rng.uniform(0.3, 0.7),
-        rng.uniform(0, 6, 4),
-        rng.normal(0, 1, (4, 3)).astype(np.float32),
-    )
+    waves = rng.normal(0, 1, (4, 3)).astype(np.float32)
+    return Fabric(pattern, colors, rng.uniform(18, 90), rng.uniform(0.3, 0.7), rng.uniform(0, 6, 4), waves)
 
 
 def sample_outfit(rng: np.random.Generator, female: bool, child: bool) -> Outfit:
@@ -130,7 +124,7 @@ def sample_outfit(rng: np.random.Generator, female: bool, child: bool) -> Outfit
         collar=rng.uniform(0.43, 0.515),
         jacket=random_color(rng) if sleeve > 1.5 and rng.random() < 0.35 else None,
         loose_top=rng.uniform(0.004, 0.022) * (1 + (sleeve > 1.5) * rng.random()),
-        loose_bottom=rng.uniform(0.003, 0.018) * (1 + (trousers > 0.5) * rng.random()),
+        loose_bottom=rng.uniform(0.005, 0.022) * (1 + (trousers > 0.5) * rng.random()),
         shoes=None if rng.random() < 0.1 else random_color(rng),
         socks=random_color(rng) if rng.random() < 0.35 else None,
         waves=(rng.normal(0, 1, (8, 3)) * (14, 10, 9)).astype(np.float32),
@@ -176,7 +170,7 @@ def dress(vertices: np.ndarray, o: Outfit, tables: Tables) -> np.ndarray:
     body = part >= TORSO
     top, bottom = body & _in_top(o, p, arm, leg), body & _in_bottom(o, p, arm, leg)
     offset = np.zeros(len(p), np.float32)
-    offset[bottom] = o.loose_bottom * (0.5 + leg[bottom].clip(0, 1.2)).clip(0.5, 1.6)
+    offset[bottom] = o.loose_bottom * (0.5 + leg[bottom].clip(0, 1.5))
     offset[top] = np.maximum(offset[top], o.loose_top)
     hair = (part == HEAD) & _hair_here(p)
     if o.hat is not None:
