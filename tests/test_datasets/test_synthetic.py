@@ -218,3 +218,46 @@ def test_left_is_left_and_knees_bend_backwards():
     bent = joints(torch.from_numpy(pose))[0]
     assert bent[15, 1] > standing[15, 1] + 0.2
     assert bent[9, 1] < standing[9, 1] - 0.1
+
+
+@needs_bodies
+def test_poses_of_an_annotation_file_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmpose_lite.datasets.synthetic.fit.NUM_STARTS', 100)
+    monkeypatch.setattr('mmpose_lite.datasets.synthetic.fit.STEPS', 40)
+    points = joints(torch.from_numpy(sample_pose(np.random.default_rng(1), 'walk')[0][None]))[0].numpy()
+    flat = np.column_stack([100 + 80 * points[:, 0], 100 - 80 * points[:, 2], np.full(17, 2)])
+    file = tmp_path / 'people.json'
+    file.write_text(json.dumps({'annotations': [{'keypoints': flat.ravel().tolist()}]}))
+    out = tmp_path / 'out'
+    arguments = dict(count=2, size=96, poses_from=file, progress=False)
+    assert make_synthetic_people(out, **arguments) > 0
+    assert np.load(out / 'poses.npy').shape == (1, len(ANGLES))
+    file.write_text(json.dumps({'annotations': [{'keypoints': flat.ravel().tolist()}] * 2}))
+    with pytest.raises(FileExistsError, match='poses_from'):
+        make_synthetic_people(out, **arguments)
+
+
+@needs_bodies
+def test_files_that_cannot_be_used_are_one_line(tmp_path, capsys):
+    empty = tmp_path / 'nobody.json'
+    empty.write_text('{"annotations": []}')
+    for arguments, named in (
+        (['out', '--poses', str(empty)], 'nobody.json'),
+        (['out', '--poses', 'absent.json'], 'absent.json'),
+        (['nobody.json/out'], 'nobody.json'),
+    ):
+        assert main(['synthetic', str(tmp_path / arguments[0]), *arguments[1:]]) == 1
+        message = capsys.readouterr().err
+        assert named in message
+        assert message.count('\n') == 1
+    assert not (tmp_path / 'out').exists()
+
+
+@needs_bodies
+def test_shoulders_and_hips_are_wider_than_the_joints_of_the_bones():
+    tables = body_model.load_tables()
+    points = tables.keypoints @ tables.template
+    bones = dict(zip(body_model.DRIVEN, tables.rest, strict=True))
+    assert np.abs(points[[5, 11], 0] + points[[6, 12], 0]).max() < 0.01  # left mirrors right
+    assert 0.9 * bones['upperleg01.L'][0] < points[11, 0] < 1.3 * bones['upperleg01.L'][0]
+    np.testing.assert_allclose(np.asarray(tables.keypoints.sum(axis=1)).ravel(), 1, atol=1e-3)
