@@ -238,7 +238,8 @@ def long_hair(rotation: np.ndarray, center: np.ndarray, o: Outfit, scale: float)
     """A mesh of hair that falls behind the head; ``rotation`` and ``center`` of the head as posed."""
     angles, rings = np.deg2rad(np.linspace(-112, 112, 17)), []
     for t in np.linspace(0, 1, 8):
-        radius = 0.088 + 0.018 * np.sin(min(1, t * 2) * np.pi) + 0.012 * t
+        # the first ring lies inside the skull, or its corners would stick out
+        radius = 0.055 + 0.033 * min(1, t * 4) + 0.018 * np.sin(min(1, t * 2) * np.pi) + 0.012 * t
         strands = 1 + 0.04 * t * np.sin(angles * 9 + o.phase[1])
         y = np.cos(angles) * radius * strands * 1.08 - 0.008 + 0.03 * t
         rings.append(

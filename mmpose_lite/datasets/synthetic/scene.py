@@ -214,7 +214,7 @@ def background(rng: np.random.Generator, size: int, pictures: list[Path] | None 
         image[horizon:] = ground
     for octave in (4, 9, 24, 64):
         cells = rng.normal(0, 1, (octave, octave, 3)) * 0.4 + rng.normal(0, 1, (octave, octave, 1))
-        image += cv2.resize(cells, (size, size), interpolation=cv2.INTER_CUBIC) * rng.uniform(0, 0.09)
+        image += cv2.resize(cells, (size, size), interpolation=cv2.INTER_CUBIC) * rng.uniform(0, 0.05)
     for _ in range(rng.integers(0, 14)):
         center, color = rng.uniform(0, size, 2), random_color(rng)
         points = center + rng.normal(0, rng.uniform(0.03, 0.2) * size, (rng.integers(3, 7), 2))
