@@ -79,6 +79,11 @@ class Tables:
     codes: np.ndarray
 
     @cached_property
+    def surface(self) -> np.ndarray:
+        """(V, 7) template, arm, leg, lips and eye side by side."""
+        return np.column_stack([self.template, self.arm, self.leg, self.lips, self.eye]).astype(np.float32)
+
+    @cached_property
     def smoothing(self) -> csr_matrix:
         """(V, V) moves each vertex six tenths of the way to the middle of its neighbours."""
         num, most = self.neighbours.shape

@@ -246,12 +246,13 @@ def _surface(figure: _Figure, mesh: tuple, corners: np.ndarray, weights: np.ndar
     tables, o = load_tables(), figure.outfit
 
     def at(values: np.ndarray) -> np.ndarray:
-        return np.einsum('nk,nk...->n...', weights, values[corners])
+        return sum(weights[:, k, None] * values[corners[:, k]] for k in range(3))
 
-    position, normal = at(vertices), at(vertex_normals(vertices, faces))
+    position, normal = np.split(at(np.hstack([vertices, vertex_normals(vertices, faces)])), 2, axis=1)
     if kind == BODY:
-        p = at(tables.template)
-        colors, cloth = colors_at(o, p, at(tables.arm), at(tables.leg), at(tables.lips), at(tables.eye))
+        at_rest = at(tables.surface)
+        p = at_rest[:, :3]
+        colors, cloth = colors_at(o, p, *at_rest[:, 3:].T)
         bump = np.zeros_like(p)
         for k in range(3):
             direction = o.waves[k] / np.linalg.norm(o.waves[k])
