@@ -5,7 +5,7 @@ import re
 import sys
 
 from ..errors import CheckpointError
-from . import benchmark, check_data, export, info, publish, quantize, resize_checkpoint, toy_data, toy_video
+from . import benchmark, check_data, export, info, publish, quantize, resize_checkpoint, synthetic, toy_data, toy_video
 
 # each has a docstring for its help, add_arguments(parser) and run(arguments), which may return an exit code
 COMMANDS = {
@@ -15,6 +15,7 @@ COMMANDS = {
     'benchmark': benchmark,
     'toy-data': toy_data,
     'toy-video': toy_video,
+    'synthetic': synthetic,
     'check-data': check_data,
     'publish': publish,
     'resize-checkpoint': resize_checkpoint,

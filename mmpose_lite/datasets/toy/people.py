@@ -116,19 +116,22 @@ def _write_mpii_mat(path: Path, annotations: list[dict], people: list[Person]) -
     path.write_bytes(b'MATLAB 5.0 MAT-file, toy people'.ljust(116) + buffer.getvalue()[116:])
 
 
-def _write_split(root: Path, split: str, num_images: int, seed: int, size: tuple[int, int], progress: bool) -> None:
+def write_annotations(
+    root: Path, split: str, scenes: list[tuple[int, tuple[int, int], list[Person]]], description: str, version: int
+) -> None:
+    """Write a split's files in COCO's and MPII's formats.
+
+    Args:
+        root: Has the folder ``annotations``.
+        split: In the files' names.
+        scenes: Id, width and height, and people of each picture ``images/ID.jpg``.
+        description, version: Go into COCO's file.
+    """
     images, coco, mpii, mpii_people = [], [], [], []
-    split_number = {'train': 1, 'val': 2}[split]
-    for index in tqdm(range(num_images), desc=f'{split} pictures', disable=not progress):
-        scene = _draw_split_scene(seed, split_number, index, size)
-        # MpiiDataset needs file names that are whole numbers.
-        image_id = split_number * 1_000_000 + index
+    for image_id, (width, height), people in scenes:
         file_name = f'{image_id}.jpg'
-        _, jpeg = cv2.imencode('.jpg', scene.image, (cv2.IMWRITE_JPEG_QUALITY, 92))
-        (root / 'images' / file_name).write_bytes(jpeg.tobytes())
-        height, width = scene.image.shape[:2]
         images.append({'id': image_id, 'file_name': file_name, 'width': width, 'height': height})
-        for i, person in enumerate(scene.people):
+        for i, person in enumerate(people):
             if np.any(person.visibility[: len(COCO_KEYPOINTS)]):
                 coco.append(_coco_annotation(person, image_id, i))
             if _in_mpii(person):
@@ -136,13 +139,26 @@ def _write_split(root: Path, split: str, num_images: int, seed: int, size: tuple
                 mpii_people.append(person)
     category = {'id': 1, 'name': 'person', 'supercategory': 'person',
                 'keypoints': COCO_KEYPOINTS, 'skeleton': COCO_SKELETON}  # fmt: skip
-    dataset = {'info': {'description': 'mmpose_lite toy people', 'version': GENERATOR_VERSION},
+    dataset = {'info': {'description': description, 'version': version},
                'licenses': [], 'categories': [category], 'images': images,
                'annotations': coco}  # fmt: skip
     annotations = root / 'annotations'
     (annotations / f'person_keypoints_{split}.json').write_text(json.dumps(dataset))
     (annotations / f'mpii_{split}.json').write_text(json.dumps(mpii))
     _write_mpii_mat(annotations / f'mpii_gt_{split}.mat', mpii, mpii_people)
+
+
+def _write_split(root: Path, split: str, num_images: int, seed: int, size: tuple[int, int], progress: bool) -> None:
+    scenes = []
+    split_number = {'train': 1, 'val': 2}[split]
+    for index in tqdm(range(num_images), desc=f'{split} pictures', disable=not progress):
+        scene = _draw_split_scene(seed, split_number, index, size)
+        # MpiiDataset needs file names that are whole numbers.
+        image_id = split_number * 1_000_000 + index
+        _, jpeg = cv2.imencode('.jpg', scene.image, (cv2.IMWRITE_JPEG_QUALITY, 92))
+        (root / 'images' / f'{image_id}.jpg').write_bytes(jpeg.tobytes())
+        scenes.append((image_id, scene.image.shape[1::-1], scene.people))
+    write_annotations(root, split, scenes, 'mmpose_lite toy people', GENERATOR_VERSION)
 
 
 def make_toy_people(

@@ -1,0 +1,1 @@
+"""Pictures of synthetic people, drawn with the body model Anny (extra ``synthetic``)."""
