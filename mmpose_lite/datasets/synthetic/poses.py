@@ -209,7 +209,7 @@ def bone_turns(angles: torch.Tensor) -> torch.Tensor:
     spine = euler(pose['bend'] / 5, pose['lean'] / 5, pose['turn'] / 5)
     turns.update({f'spine0{k}': spine for k in range(1, 6)})
     neck = euler(pose['nod'] / 4, pose['tilt'] / 4, pose['look'] / 4)
-    turns.update({name: neck for name in ('neck01', 'neck02', 'neck03', 'head')})
+    turns.update(dict.fromkeys(('neck01', 'neck02', 'neck03', 'head'), neck))
     mirror = torch.tensor([[1.0, -1, -1], [-1, 1, 1], [-1, 1, 1]])
     for side in 'LR':
         front, lift, twist, elbow, pronation, wrist = (pose[f'arm_{name}.{side}'] for name in ARM)

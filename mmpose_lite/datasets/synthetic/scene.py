@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..toy_figures import Person, Scene
-from .body_model import DRIVEN, HAND, HEAD, THIGH, TORSO, load_tables
+from .body_model import HEAD, THIGH, TORSO, load_tables
 from .clothing import Outfit, colors_at, dress, long_hair, paint, random_color, sample_outfit, skirt
 from .poses import bone_turns, sample_pose
 from .rasterize import rasterize, vertex_normals
