@@ -103,7 +103,7 @@ class Tables:
 
 def bone_transforms(turns: torch.Tensor, heads: torch.Tensor, parents: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotations (..., B, 3, 3) and positions (..., B, 3) of bones from their turns and heads at rest."""
-    rotations, positions = [turns[..., 0, :, :]], [heads[..., 0, :].expand(turns.shape[:-3] + (3,))]
+    rotations, positions = [turns[..., 0, :, :]], [heads[..., 0, :].expand(*turns.shape[:-3], 3)]
     for bone in range(1, len(parents)):
         parent = parents[bone]
         offset = heads[..., bone, :] - heads[..., parent, :]

@@ -15,10 +15,12 @@ from .body_model import DRIVEN, FOOT, HEAD, TORSO, Tables
 from .rasterize import vertex_normals
 
 SKIN = np.array(
-    [(238, 210, 190), (225, 190, 165), (212, 170, 140), (198, 150, 120), (180, 128, 95), (150, 100, 70), (120, 78, 55), (88, 55, 40)]
+    [(238, 210, 190), (225, 190, 165), (212, 170, 140), (198, 150, 120),
+     (180, 128, 95), (150, 100, 70), (120, 78, 55), (88, 55, 40)]
 )[:, ::-1] / 255  # fmt: skip
 HAIR = np.array(
-    [(20, 18, 18), (42, 32, 28), (70, 45, 30), (110, 70, 45), (175, 130, 85), (185, 170, 150), (120, 60, 60), (120, 120, 120), (205, 200, 200)]
+    [(20, 18, 18), (42, 32, 28), (70, 45, 30), (110, 70, 45), (175, 130, 85),
+     (185, 170, 150), (120, 60, 60), (120, 120, 120), (205, 200, 200)]
 )[:, ::-1] / 255  # fmt: skip
 HAIR_SHARES = (0.24, 0.22, 0.18, 0.1, 0.09, 0.04, 0.05, 0.05, 0.03)
 PATTERNS = {
@@ -247,7 +249,7 @@ def long_hair(rotation: np.ndarray, center: np.ndarray, o: Outfit, scale: float)
 
 
 def paint(fabric: Fabric, p: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Colours (N, 3) of a fabric at points of the body at rest and coordinates along the limb, 0 or less on the torso."""
+    """Colours (N, 3) of a fabric at points at rest and coordinates along the limb, 0 or less on the torso."""
     around = np.arctan2(p[:, 0], -p[:, 1] + 0.03) * 0.14
     height = np.where(along > 0, along * 0.3, p[:, 2])
     colors = np.tile(fabric.colors[0], (len(p), 1))

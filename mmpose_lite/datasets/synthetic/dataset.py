@@ -23,7 +23,7 @@ from .scene import draw_scene
 GENERATOR_VERSION = 1
 """Changes whenever the same arguments would give other bytes."""
 CHUNK = 20
-MAX_FITTED = 4000
+MAX_FITTED = 2000
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
 
@@ -53,6 +53,10 @@ def _draw_chunk(job: _Job, start: int) -> int:
         rows.append(people)
     _write(job.root / 'parts' / f'{start}.json', json.dumps(rows))
     return len(rows)
+
+
+def _person(fields: dict) -> Person:
+    return Person(**{name: np.array(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
 def _write(path: Path, text: str) -> None:
@@ -128,7 +132,7 @@ def make_synthetic_people(
     load_tables()
     fitted = None
     if poses_from is not None and not (root / 'poses.npy').is_file():
-        fitted = poses_like(poses_from, seed, MAX_FITTED)
+        fitted = poses_like(poses_from, seed, MAX_FITTED, progress)
     for folder in ('images', 'annotations', 'parts'):
         (root / folder).mkdir(parents=True, exist_ok=True)
     if fitted is not None:
@@ -153,9 +157,7 @@ def make_synthetic_people(
 
     rows = [row for start in starts for row in json.loads((root / 'parts' / f'{start}.json').read_text())]
     scenes = [
-        (1_000_000 + index, (size, size), [Person(**{k: np.array(v) if isinstance(v, list) else v for k, v in person.items()})
-                                           for person in people])
-        for index, people in enumerate(rows)
-    ]  # fmt: skip
+        (1_000_000 + index, (size, size), [_person(fields) for fields in people]) for index, people in enumerate(rows)
+    ]
     write_annotations(root, 'train', scenes, 'mmpose_lite synthetic people', GENERATOR_VERSION)
     return sum(len(people) for people in rows)
