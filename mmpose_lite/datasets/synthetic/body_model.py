@@ -194,7 +194,9 @@ def _make_tables() -> dict[str, np.ndarray]:
     anny.paths.set_anny_cache_path(scratch)
     try:
         with torch.no_grad():
-            return _reduce(anny, anny.Anny(phenotypes='all').to(dtype=torch.float32))
+            # neither reduced by Anny, which takes longer than all else, nor skinned by warp, which would be compiled
+            model = anny.Anny(phenotypes='all', phenotype_blendshapes='original', skinning_method='lbs')
+            return _reduce(anny, model.to(dtype=torch.float32))
     finally:
         anny.paths.set_anny_cache_path(before)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -249,8 +251,8 @@ def _reduce(anny, model) -> dict[str, np.ndarray]:
         shapes.append(np.concatenate([vertices[:, used], positions], axis=1).reshape(len(vertices), -1))
     shapes = np.concatenate(shapes)
     mean = shapes.mean(axis=0)
-    _, _, components = torch.pca_lowrank(torch.from_numpy(shapes - mean), NUM_COMPONENTS, center=False, niter=4)
-    components = components.numpy().T
+    # not torch.pca_lowrank, which draws random numbers: the same seed has to draw the same people everywhere
+    components = np.linalg.svd(shapes - mean, full_matrices=False)[2][:NUM_COMPONENTS]
 
     # the regressor's rows are over all vertices; a few lie inside the head
     regressor = anny.KeypointsRegressor.coco(model).regression_weights.numpy()[:17][:, used]

@@ -24,7 +24,7 @@ from .scene import draw_scene
 GENERATOR_VERSION = 1
 """Changes whenever the same arguments would give other bytes."""
 CHUNK = 20
-MAX_FITTED = 4000
+MAX_FITTED = 2000
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
 
@@ -140,7 +140,7 @@ def make_synthetic_people(
     load_tables()
     fitted = None
     if poses_from is not None and not (root / 'poses.npy').is_file():
-        fitted = poses_like(poses_from, seed, MAX_FITTED)
+        fitted = poses_like(poses_from, seed, MAX_FITTED, progress)
     for folder in ('images', 'annotations', 'parts'):
         (root / folder).mkdir(parents=True, exist_ok=True)
     if fitted is not None:

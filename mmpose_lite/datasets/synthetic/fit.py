@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from .body_model import bone_transforms, load_tables
 from .poses import ANGLES, HIGH, LOW, bone_turns, sample_pose
@@ -87,13 +88,16 @@ def _residuals(model: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) 
     return (difference.square().sum(-1) + 1e-10).sqrt() / extent[..., None] * weight[..., 0]
 
 
-def fit_poses(keypoints: np.ndarray, seed: int = 0, batch: int = 128) -> tuple[np.ndarray, np.ndarray]:
+def fit_poses(
+    keypoints: np.ndarray, seed: int = 0, batch: int = 128, progress: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit a pose to each person.
 
     Args:
         keypoints: (N, 17, 3) x, y in pixels and visibility, 0 where not labelled.
         seed: Of the starting poses.
         batch: People fitted at a time.
+        progress: Whether to show a progress bar.
 
     Returns:
         Angles (N, 32) in degrees, and the mean error (N,) in units of three times the keypoints' standard deviation,
@@ -107,7 +111,7 @@ def fit_poses(keypoints: np.ndarray, seed: int = 0, batch: int = 128) -> tuple[n
     low, high = torch.from_numpy(LOW), torch.from_numpy(HIGH)
     free = torch.tensor([name not in ('curl',) for name in ANGLES])
     poses, errors = [], []
-    for begin in range(0, len(keypoints), batch):
+    for begin in tqdm(range(0, len(keypoints), batch), desc='poses', disable=not progress):
         people = torch.from_numpy(np.asarray(keypoints[begin : begin + batch], dtype=np.float32))
         target, weight = people[:, None, :, :2], (people[:, None, :, 2] > 0).float()
         count = weight.sum(-1)
@@ -138,11 +142,11 @@ def fit_poses(keypoints: np.ndarray, seed: int = 0, batch: int = 128) -> tuple[n
     return np.concatenate(poses), np.concatenate(errors)
 
 
-def poses_like(path: str | Path, seed: int, most: int) -> np.ndarray:
+def poses_like(path: str | Path, seed: int, most: int, progress: bool = False) -> np.ndarray:
     """Poses (N, 32) fitted to at most ``most`` people of an annotation file, drawn by ``seed``; bad fits left out."""
     people = read_keypoints(path)
     order = np.random.default_rng([seed, 18]).permutation(len(people))[:most]
-    poses, errors = fit_poses(people[order], seed)
+    poses, errors = fit_poses(people[order], seed, progress=progress)
     if not (errors < MAX_ERROR).any():
         raise ValueError(f'{path}: no pose within the limits of the body fits its {len(order)} people')
     return poses[errors < MAX_ERROR]
