@@ -261,3 +261,13 @@ def test_shoulders_and_hips_are_wider_than_the_joints_of_the_bones():
     assert np.abs(points[[5, 11], 0] + points[[6, 12], 0]).max() < 0.01  # left mirrors right
     assert 0.9 * bones['upperleg01.L'][0] < points[11, 0] < 1.3 * bones['upperleg01.L'][0]
     np.testing.assert_allclose(np.asarray(tables.keypoints.sum(axis=1)).ravel(), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize('content', [b'', b'PK\x03\x04 cut short', b'no archive'])
+def test_a_damaged_table_is_named(content, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    path = body_model.tables_file()
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf'{path.name} is damaged'):
+        body_model.load_tables.__wrapped__()

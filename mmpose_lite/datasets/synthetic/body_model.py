@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -138,6 +139,7 @@ def load_tables() -> Tables:
 
     Raises:
         ImportError: They have to be made and ``anny`` is missing.
+        ValueError: The file is damaged.
     """
     path = tables_file()
     if not path.is_file():
@@ -147,8 +149,11 @@ def load_tables() -> Tables:
         with scratch.open('wb') as file:
             np.savez_compressed(file, **arrays)
         os.replace(scratch, path)
-    with np.load(path) as file:
-        arrays = dict(file)
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f'{path} is damaged ({error}): delete it, it is made again') from error
     for name in ('bones', 'keypoints'):
         parts = [arrays.pop(f'{name}_{part}') for part in ('data', 'indices', 'indptr', 'shape')]
         arrays[name] = csr_matrix(tuple(parts[:3]), shape=tuple(parts[3]))
