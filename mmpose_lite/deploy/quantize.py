@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import logging
 import os
 import tempfile
@@ -14,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..inference.files import IMAGE_SUFFIXES, read_image
+from ..json_file import read_json
 from ..runtime import PoseModel
 from ..runtime.contract import KEY
 
@@ -74,7 +74,7 @@ class People:
             ValueError: If the file is not COCO keypoints, or nobody in it has these keypoints.
         """
         try:
-            content = json.loads(Path(self.annotations).read_bytes())
+            content = read_json(self.annotations)
             images = {image['id']: image for image in content['images']}
             people, counts = defaultdict(list), Counter()
             for person in content['annotations']:
@@ -93,7 +93,7 @@ class People:
                 labelled = dict(num_keypoints=int((points[2::3] > 0).sum()), keypoints=points.tolist())
                 row = dict(person, bbox=box, area=area, iscrowd=0, category_id=category, **labelled)
                 people[category].append(row)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise ValueError(
                 f'{self.annotations} is not a COCO keypoint file ({type(error).__name__}: {error}): check the labels'
             ) from error
@@ -163,6 +163,7 @@ def calibration_crops(
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image in it.
+        ValueError: If none of the images can be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -170,14 +171,24 @@ def calibration_crops(
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise FileNotFoundError(f'calibration folder {folder} has no image in it: put 100 or more typical ones there')
-    known, crops = people.boxes(model.num_keypoints) if people else {}, []
+    labelled = people.boxes(model.num_keypoints) if people else {}
+    known = {Path(name).name: found for name, found in labelled.items()}  # labels may name folders
+    if known and not known.keys() & {path.name for path in paths}:
+        logger.warning('no picture of %s is in the labels: they are taken whole', folder)
+    crops: list[np.ndarray] = []
     for path in paths:
-        image = read_image(path)
+        try:
+            image = read_image(path)
+        except ValueError as error:
+            logger.warning('%s: left out', error)
+            continue
         boxes = [box for _, box in known.get(path.name, [])] or [(0, 0, *image.shape[1::-1])]
         geometry = model.cropper.geometry(np.array(boxes, dtype=np.float32))
         crops.extend(model.cropper.crop([image] * len(boxes), *geometry))
         if len(crops) >= most:
             break
+    if not crops:
+        raise ValueError(f'no image in {folder} can be read: put 100 or more typical ones there')
     return np.stack(crops[:most])
 
 

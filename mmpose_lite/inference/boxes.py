@@ -90,6 +90,7 @@ class BoxFile:
         self.path = path
         self.boxes: dict[int | str, list] = {}
         self.total = self.low = 0
+        self.broken: list[str] = []
         self.other: Counter = Counter()
         check_threshold('the lowest score of boxes', score_thr)
         for file in (path, annotations):
@@ -105,15 +106,22 @@ class BoxFile:
                 content = content['annotations']
             if not isinstance(content, list):
                 raise TypeError(f'{type(content).__name__} instead of a list')
-            for entry in content:
-                self._add(entry, names, score_thr, category)
+            self.total = len(content)
+            for index, entry in enumerate(content):
+                try:
+                    self._add(entry, names, score_thr, category)
+                except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+                    self.broken.append(f'entry {index}: {type(error).__name__}: {error}')
+            if self.broken and len(self.broken) == self.total:
+                raise ValueError(self.broken[0])
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise ValueError(
                 f'{path} is not a JSON list of COCO results ({type(error).__name__}: {error}): each entry needs '
                 'image_id, bbox [x, y, width, height] and score'
             ) from error
-        if self.total and not self.boxes:
-            raise ValueError(f'{path}: none of {self.total} boxes can be used: {self._left_out(category, score_thr)}')
+        if not self.boxes:
+            reason = self._left_out(category, score_thr) or 'the file holds none'
+            raise ValueError(f'{path}: none of {self.total} boxes can be used: {reason}')
         if left_out := self._left_out(category, score_thr):
             logger.warning('%s: of %d boxes %s', path, self.total, left_out)
 
@@ -127,10 +135,11 @@ class BoxFile:
 
     def _add(self, entry: dict, names: dict, score_thr: float, category: int) -> None:
         x, y, width, height = (float(value) for value in entry['bbox'])
+        if not (np.abs((x, y, width, height)) < LARGEST).all() or min(width, height) <= 0:
+            raise ValueError(f'bbox {entry["bbox"]} is not finite, huge or of no area')
         score, found = float(entry.get('score', 1.0)), entry.get('category_id', category)
         if not isinstance(entry['image_id'], int | float | str):
             raise TypeError(f'image_id {entry["image_id"]!r}')
-        self.total += 1
         if _whole_number(found) != category:
             self.other[str(found)] += 1
         elif not score >= score_thr:
@@ -143,6 +152,7 @@ class BoxFile:
     def _left_out(self, category: int, score_thr: float) -> str:
         said = [f'{count} are of category {name}, not {category}' for name, count in self.other.items()]
         said += [f'{self.low} score below {score_thr:g}'] * bool(self.low)
+        said += [f'{len(self.broken)} cannot be read ({self.broken[0]})'] if self.broken else []
         return ', '.join(said)
 
     @cached_property

@@ -219,11 +219,22 @@ def shard(paths: Sequence[Path]) -> tuple[list[Path], int]:
     """The inputs that are this process's under torchrun or SLURM, and the number of processes.
 
     Every process gets the same list and takes its own part of it, so no two write the same file.
+
+    Raises:
+        ValueError: If the environment's number of this process is impossible.
     """
     for rank, world in (('RANK', 'WORLD_SIZE'), ('SLURM_PROCID', 'SLURM_NTASKS')):
         if rank in os.environ and world in os.environ:
-            size = int(os.environ[world])
-            return list(paths[int(os.environ[rank]) :: size]), size
+            try:
+                number, size = int(os.environ[rank]), int(os.environ[world])
+            except ValueError:
+                number, size = -1, 0
+            if not 0 <= number < size:
+                raise ValueError(
+                    f'{rank}={os.environ[rank]} and {world}={os.environ[world]}: the number of a process, from 0, must '
+                    'be below the number of processes'
+                )
+            return list(paths[number::size]), size
     return list(paths), 1
 
 

@@ -1,6 +1,7 @@
 """Poses of a list of images and videos, into files: what the demo does."""
 
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -270,15 +271,20 @@ class Runner:
         pictures = (picture, *(picture.with_suffix(suffix) for suffix in ('.jpg', '.png')))
         if not result.is_file() or (self.drawer and not any(file.is_file() for file in pictures)):
             return False
-        if not is_video(path):
-            try:
+        try:
+            if is_video(path):
+                with result.open('rb') as lines:
+                    instances = json.loads(next(lines))['instances']
+            else:
                 instances = read_json(result)['instances']
-            except (ValueError, KeyError, TypeError):
-                return False  # not a whole file: done again
-            try:
-                Poses.from_instances(instances, self.pipeline.network.num_keypoints)
-            except ValueError as error:
-                raise ValueError(f'{result} is of another run: {error}. Remove it, or take another folder') from error
+            if not isinstance(instances, list):
+                return False
+        except (ValueError, KeyError, TypeError, StopIteration):
+            return False  # not a whole file: done again
+        try:
+            Poses.from_instances(instances, self.pipeline.network.num_keypoints)
+        except ValueError as error:
+            raise ValueError(f'{result} is of another run: {error}. Remove it, or take another folder') from error
         self.skipped += 1
         return True
 

@@ -132,3 +132,27 @@ def test_every_nth_frame(look_ahead):
     assert [frame.index for frame, _ in found] == list(range(8))
     left = [boxes[0, 0] for _, boxes in found]
     np.testing.assert_allclose(left, [0, 1, 2, 3, 4, 5, 6, 6] if look_ahead else [0, 0, 0, 3, 3, 3, 6, 6], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ([], 'none of 0 boxes can be used: the file holds none'),
+        ([dict(image_id=1, bbox=[10, 10, -300, 400], score=0.9)], 'bbox .* is not finite, huge or of no area'),
+        ([dict(image_id=1, bbox=[float('nan'), 10, 30, 40], score=0.9)], 'is not finite'),
+    ],
+)
+def test_a_file_without_a_usable_box_is_refused(tmp_path, content, message):
+    file = tmp_path / 'boxes.json'
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        BoxFile(file)
+
+
+def test_one_bad_entry_does_not_stop_the_rest(tmp_path, caplog):
+    good = dict(image_id='a.jpg', bbox=[1, 2, 3, 4], score=0.9)
+    file = tmp_path / 'boxes.json'
+    file.write_text(json.dumps([good, 'x', dict(good, score=None), good]))
+    boxes = BoxFile(file)
+    assert len(boxes([Frame(np.zeros((9, 9, 3), np.uint8), Path('a.jpg'))])[0]) == 2
+    assert '2 cannot be read (entry 1: TypeError' in caplog.text

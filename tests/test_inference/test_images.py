@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmpose_lite.inference import Frame, list_inputs, read_image
+from mmpose_lite.inference import Frame, list_inputs, read_image, shard
 from mmpose_lite.inference.boxes import clean_boxes
 from mmpose_lite.runtime.crops import Cropper
 
@@ -76,7 +77,7 @@ def test_inputs_refused(photos, tmp_path, picture):
         list_inputs([tmp_path / 'empty'], tmp_path)
     with pytest.raises(ValueError, match=r'b\.png would be overwritten'):
         list_inputs([photos / 'b.png'], photos)
-    with pytest.raises(ValueError, match=r'photos/b\.png would be overwritten by the drawn copy of .*/b\.png'):
+    with pytest.raises(ValueError, match=r'/b\.png would be overwritten by the drawn copy of .*/b\.png'):
         list_inputs([tmp_path / 'b.png', photos / 'a.jpg', photos / 'b.png'], tmp_path)
     assert list(list_inputs([photos / 'b.png'], photos, draw=False).results) == [photos / 'b.png']
 
@@ -277,3 +278,11 @@ def test_wrong_arguments(demo_module, capsys, args, message):
         demo_module.main(['x.jpg', '--pose-config', 'C', '--pose-checkpoint', 'W', '--out-dir', 'o', *args])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('rank', 'size'), [('5', '2'), ('a', '2'), ('0', '0'), ('0', '-1'), ('-1', '2')])
+def test_impossible_numbers_of_processes_are_named(monkeypatch, rank, size):
+    monkeypatch.setenv('RANK', rank)
+    monkeypatch.setenv('WORLD_SIZE', size)
+    with pytest.raises(ValueError, match=f'RANK={rank} and WORLD_SIZE={size}'):
+        shard([Path('a.jpg')])

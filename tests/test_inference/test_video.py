@@ -157,11 +157,13 @@ def test_resume(demo, tmp_path, scenes):
 def test_finished_inputs_are_skipped(demo, tmp_path, photos, capsys):
     video = make_video(tmp_path / 'clip.mp4', 3)
     _, out = demo(video, photos)
-    (out / 'clip.jsonl').write_text('kept\n')
+    kept = (out / 'clip.jsonl').read_text().replace('"frame": 2', '"frame": 2, "kept": true')
+    (out / 'clip.jsonl').write_text(kept)
     (out / 'b.json').unlink()
     assert demo(video, photos, '--resume')[0] == 0
     assert '3 were finished before' in capsys.readouterr().out
-    assert (out / 'clip.jsonl').read_text() == 'kept\n'
+    assert (out / 'clip.jsonl').read_text() == kept
+    assert 'kept' in kept
     assert (out / 'b.json').exists()
     assert demo(video)[0] == 0  # without --resume it is done again
     assert len(lines(out / 'clip.jsonl')) == 3
@@ -339,6 +341,15 @@ def test_camera(demo, camera):
     times = [line['time'] for line in found]
     assert times == sorted(times)
     assert len(read(out / 'webcam0.mp4')[1]) == len(found)
+
+
+@pytest.mark.parametrize('content', ['', '{"frame": 0, "time": null, "instances": 5}\n'])
+def test_a_result_without_poses_is_not_finished(demo, tmp_path, content):
+    video = make_video(tmp_path / 'clip.mp4', 4)
+    out = demo(video, '--no-draw')[1]
+    (out / 'clip.jsonl').write_text(content)
+    assert demo(video, '--no-draw', '--resume')[0] == 0
+    assert len(lines(out / 'clip.jsonl')) == 4
 
 
 @pytest.mark.parametrize('live', [True, False])

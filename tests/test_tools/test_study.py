@@ -155,7 +155,6 @@ def test_trainings_end_with_the_command(setting):
         (['--data', '/nowhere'], '--data /nowhere has no annotations/mpii_train.json'),
         (['--report', '--epochs', '0'], '--epochs 0 must be 1 or more'),
         (['--report', '--jobs', '0'], '--jobs 0 must be 1 or more'),
-        (['--report', '--jobs', '2', '--together'], '--jobs is for trainings in processes of their own'),
     ],
 )
 def test_bad_arguments(setting, monkeypatch, capsys, arguments, message):
