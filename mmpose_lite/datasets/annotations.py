@@ -206,7 +206,7 @@ def read_coco(raw: dict, dataset: BaseCocoStyleDataset, found: Findings) -> Anno
 def _check_for_metric(annotation: dict, name: str, categories: set[int], found: Findings) -> None:
     """What COCO's metric wants of an annotation."""
     try:
-        if not _number(annotation['area']) > 0:
+        if not 1 <= _number(annotation['area']) <= 1e9:  # square pixels
             raise ValueError(f'{annotation["area"]:g}')
     except KeyError:
         found['area'].append(f'{name}: missing')
@@ -329,7 +329,8 @@ def check_boxes(path: Path, images: set[int], found: Findings) -> None:
                 continue
             if not _whole(box['image_id']) or box['image_id'] not in images:
                 raise ValueError(f'image_id {_short(box["image_id"])} is no picture of the annotation file')
-            _numbers(box['bbox'], 4)
+            if not min(_numbers(box['bbox'], 4)[2:]) > 0:
+                raise ValueError(f'bbox {_short(box["bbox"])} has no area')
             _number(box['score'])
         except (KeyError, TypeError, ValueError) as error:
             found['bbox_file'].append(f'{path}, box {index}: {error!r}')

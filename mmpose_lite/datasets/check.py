@@ -32,7 +32,7 @@ PROBLEMS = dict(
     duplicate_person='people listed more than once',
     categories='categories that are missing or broken (there is no AP without): list the one of the people',
     category='people whose category_id is none of the listed categories (they are not scored): list it, or change it',
-    area="people whose area is missing or no number above 0 (no evaluation, or AP 0): half of the box's will do",
+    area="people whose area is missing or not in square pixels (no evaluation, or AP 0): half of the box's will do",
     iscrowd='people whose iscrowd is not 0 or 1 (the evaluation stops): write 0',
     keypoint_count='people with a wrong number of keypoints',
     nested='people whose keypoints are lists in a list (the evaluation stops): write x, y, v, x, y, v, ... in one list',
@@ -48,6 +48,7 @@ PROBLEMS = dict(
     flip_pair='keypoints that a flip exchanges with another one than their name says',
     box_empty='boxes without an area',
     box_outside='boxes that lie outside the picture',
+    not_in_box='people whose box and keypoints lie apart: write both in pixels, boxes as x, y, width, height',
     corners='boxes that are x1, y1, x2, y2: write x, y, width, height',
     bbox_file='detected boxes that MMPose cannot take: mend bbox_file',
     head_box='missing head boxes, without which there is no PCKh',
@@ -180,6 +181,20 @@ def check_person(person: Person, size: tuple[int, int] | None, found: Findings) 
         found['keypoint_outside'].append(f'{person.name}: keypoint {index} at {place} in {size[0]} x {size[1]}')
 
 
+def not_in_box(people: list[Person]) -> list[str]:
+    """People fewer than half of whose keypoints lie in or near their box, if they are many: units or layouts differ."""
+    places = []
+    for person in people:
+        x, y, width, height = person.box
+        points, slack = person.keypoints[person.keypoints[:, 2] > 0, :2], 0.25 * max(width, height)
+        lower, upper = (x - slack, y - slack), (x + width + slack, y + height + slack)
+        within = ((points >= lower) & (points <= upper)).all(axis=1)
+        if len(points) > 1 and within.mean() < 0.5:
+            box = f'x {x:g}, y {y:g}, width {width:g}, height {height:g}'
+            places.append(f'{person.name}: {within.sum()} of {len(points)} keypoints in {box}')
+    return places if len(places) >= 0.3 * len(people) else []
+
+
 def leaves(config: ConfigDict) -> list[ConfigDict]:
     """The data sets inside wrappers such as ``CombinedDataset`` and ``RepeatDataset``."""
     inner = config.get('datasets') or ([config.dataset] if 'dataset' in config else [])
@@ -230,6 +245,10 @@ def check_dataset(config: ConfigDict, workers: int = 1, progress: bool = False) 
     sizes = check_images(annotations, report.found, workers, progress)
     for person in annotations.people:
         check_person(person, sizes.get(person.path, annotations.sizes[person.path]), report.found)
+    if not any(report.found.get(kind) for kind in ('normalized', 'corners')) and (
+        apart := not_in_box(annotations.people)
+    ):
+        report.found['not_in_box'] = apart
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # the COCO reader reports its progress
             dataset.full_init()

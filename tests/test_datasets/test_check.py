@@ -85,7 +85,10 @@ BROKEN_PEOPLE = {
         lambda i, p: p.update(keypoints=list(map(str, p['keypoints']))),
         lambda i, p: p['keypoints'].__setitem__(4, None),
     ],
-    'area': [lambda i, p: p.pop('area'), *(lambda i, p, a=a: p.update(area=a) for a in (None, '300', 0, -1, [9]))],
+    'area': [
+        lambda i, p: p.pop('area'),
+        *(lambda i, p, a=a: p.update(area=a) for a in (None, '300', 0, 0.2, 1e20, -1, [9])),
+    ],
     'iscrowd': [lambda i, p: p.pop('iscrowd'), lambda i, p: p.update(iscrowd=None)],
     'nested': [lambda i, p: p.update(keypoints=[p['keypoints'][k : k + 3] for k in range(0, 51, 3)])],
     'category': [lambda i, p: p.update(category_id=2), lambda i, p: p.pop('category_id')],
@@ -168,6 +171,23 @@ def test_names_are_compared_as_people_write_them(data):
     assert list(found_in(coco(data))) == ['keypoint_order']
 
 
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda person: person.update(bbox=[0, 0, 5, 5]),
+        lambda person: person.update(
+            keypoints=[value / 6.4 if k % 3 < 2 else value for k, value in enumerate(person['keypoints'])]
+        ),
+    ],
+)
+def test_boxes_and_keypoints_that_lie_apart(data, change):
+    content, write = edited(data / 'annotations' / 'person_keypoints_train.json')
+    for person in content['annotations']:
+        change(person)
+    write()
+    assert list(found_in(coco(data))) == ['not_in_box']
+
+
 def test_sigmas_of_another_keypoint_set(data):
     metainfo = dict(DATASETS.get('CocoDataset').METAINFO)
     parsed = Config.fromfile(Path(__import__('mmpose').__file__).parent / '.mim' / metainfo['from_file']).dataset_info
@@ -184,6 +204,7 @@ def test_detected_boxes(data, tmp_path):
         (dict(category_id=2), 'none of 1 boxes has category_id 1'),
         (dict(image_id=-5), 'is no picture'),
         (dict(bbox=[1, 2]), '2 numbers'),
+        (dict(bbox=[1, 2, -3, 4]), 'has no area'),
         (dict(score=None), 'not a number'),
     ):
         (tmp_path / 'boxes.json').write_text(json.dumps([dict(box, **change)]))
