@@ -25,7 +25,8 @@ from mmpose_lite.runtime import PoseModel
 assert importlib.util.find_spec('torch') is None
 found = PoseModel(sys.argv[1]).estimate(np.zeros((100, 100, 3), np.uint8), np.array([[10, 10, 90, 90]]))
 print(type(found))
-for part in ('models', 'inference', 'zoo'):
+import mmpose_lite.inference
+for part in ('models', 'torch_backend', 'zoo.metafiles'):
     try:
         importlib.import_module(f'mmpose_lite.{part}')
     except ImportError as error:
