@@ -10,7 +10,7 @@ from mmpose.datasets import CocoDataset, MpiiDataset
 from mmpose.evaluation import CocoMetric, MpiiPCKAccuracy
 from scipy.io import loadmat
 
-from mmpose_lite.datasets import toy_people
+from mmpose_lite.datasets.toy import people as toy_people
 from mmpose_lite.datasets.toy.people import (
     COCO_KEYPOINTS,
     KEYPOINTS,
