@@ -139,11 +139,12 @@ def small(network: str) -> nn.Module:
 def test_mixed_precision_trains(network, dtype, toy_root):
     model, seen = small(network), set()
     model.backbone.register_forward_hook(lambda module, inputs, outputs: seen.update(o.dtype for o in outputs))
-    values = losses(model, toy_root, 5, type='AmpOptimWrapper', dtype=dtype)
+    # the scaler leaves out steps whose gradients overflow in float16, so ten
+    values = losses(model, toy_root, 10, type='AmpOptimWrapper', dtype=dtype)
     assert getattr(torch, dtype) in seen
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert torch.tensor(values).isfinite().all()
-    assert values[-1] < 0.98 * values[0]
+    assert values[-1] < 0.9 * values[0]
 
 
 def test_mixed_precision_takes_two_types(toy_root):

@@ -421,13 +421,14 @@ def test_two_processes_share_the_inputs(tmp_path, weights):
     videos = [make_video(tmp_path / f'{name}.mp4', 3) for name in 'abcde']
     out = tmp_path / 'out'
     out.mkdir()
-    (out / 'b.jsonl').write_text('finished before\n')
+    finished = '{"frame": 0, "time": 0.0, "instances": []}\n'
+    (out / 'b.jsonl').write_text(finished)
     args = (tmp_path, '--out-dir', out, '--no-draw')
     processes = [start(weights, *args, RANK=str(rank), WORLD_SIZE='2') for rank in range(2)]
     said = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert {p.name for p in out.iterdir()} == {f'{video.stem}.jsonl' for video in videos}
-    assert (out / 'b.jsonl').read_text() == 'finished before\n'
+    assert (out / 'b.jsonl').read_text() == finished
     assert all(len(lines(out / f'{name}.jsonl')) == 3 for name in 'acde')
     assert [f'{name}.mp4' in said[0] for name in 'abcde'] == [True, False, True, False, True]
     assert [f'{name}.mp4' in said[1] for name in 'abcde'] == [False, False, False, True, False]
