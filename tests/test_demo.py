@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / 'demo/topdown_demo.py'
 POSE = next((ROOT / 'configs/lgm_pose').glob('*_toy-128x128.py'))
-DETECTOR = ROOT / 'configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py'
+DETECTOR = ROOT / 'configs/weights/rtmdet-nano_2xb16-60e_coco-person-320x320.py'
 
 
 def run(*args) -> subprocess.CompletedProcess:

@@ -14,7 +14,7 @@ from mmpose_lite.inference.sparse import between, overlaps, sparse_boxes
 
 from .conftest import ROOT
 
-DETECTOR = ROOT / 'configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py'
+DETECTOR = ROOT / 'configs/weights/rtmdet-nano_2xb16-60e_coco-person-320x320.py'
 
 
 @pytest.fixture(scope='module')

@@ -1,13 +1,12 @@
-# A person detector of 2.2 M parameters, trained on generated people: the boxes of `make demo` and of the tests. It
-# knows no photographs. Its weights ship as mmpose_lite/weights/rtmdet-nano_toy-people.safetensors; made by
-#   mmpose-lite toy-data data/toy_det --train 1500 --val 100 --seed 7
-#   TOY_ROOT=data/toy_det mim train mmdet configs/rtmdet/rtmdet-nano_1xb16-12e_toy-people-256x256.py
-# and `python tools/pack_weights.py` on the last checkpoint.
+# A person detector of 2.2 M parameters: RTMDet-nano of mmdet with one class, at 320x320.
+#   COCO_ROOT=/data/coco mim train mmdet configs/weights/rtmdet-nano_2xb16-60e_coco-person-320x320.py \
+#       --launcher pytorch --gpus 2
 default_scope = 'mmdet'
 custom_imports = dict(imports=['mmpose_lite'], allow_failed_imports=False)
 
-data_root = '{{$TOY_ROOT:data/toy_people}}'
-max_epochs = 12
+data_root = '{{$COCO_ROOT:data/coco}}'
+max_epochs = 60
+size = (320, 320)
 norm_cfg = dict(type='BN')
 act_cfg = dict(type='SiLU', inplace=True)
 
@@ -55,29 +54,33 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomResize', scale=(256, 256), ratio_range=(0.7, 1.6), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(256, 256)),
+    dict(type='CachedMosaic', img_scale=size, pad_val=114.0, max_cached_images=40, prob=0.5),
+    dict(type='RandomResize', scale=size, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=size, allow_negative_crop=True),
     dict(type='YOLOXHSVRandomAug'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='Pad', size=(256, 256), pad_val=dict(img=(114, 114, 114))),
+    dict(type='Pad', size=size, pad_val=dict(img=(114, 114, 114))),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(256, 256), keep_ratio=True),
-    dict(type='Pad', size=(256, 256), pad_val=dict(img=(114, 114, 114))),
+    dict(type='Resize', scale=size, keep_ratio=True),
+    dict(type='Pad', size=size, pad_val=dict(img=(114, 114, 114))),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 
-dataset = dict(
-    type='CocoDataset', data_root=data_root, data_prefix=dict(img='images/'), metainfo=dict(classes=('person', )))
+dataset = dict(type='CocoDataset', data_root=data_root, metainfo=dict(classes=('person', )))
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(ann_file='annotations/person_keypoints_train.json', pipeline=train_pipeline, **dataset))
+    dataset=dict(
+        ann_file='annotations/person_keypoints_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        pipeline=train_pipeline,
+        **dataset))
 val_dataloader = dict(
     batch_size=16,
     num_workers=1,
@@ -85,13 +88,17 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        ann_file='annotations/person_keypoints_val.json', pipeline=test_pipeline, test_mode=True, **dataset))
+        ann_file='annotations/person_keypoints_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        pipeline=test_pipeline,
+        test_mode=True,
+        **dataset))
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='CocoMetric', ann_file=f'{data_root}/annotations/person_keypoints_val.json', metric='bbox')
+    type='CocoMetric', ann_file=f'{data_root}/annotations/person_keypoints_val2017.json', metric='bbox')
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=3)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -107,6 +114,10 @@ param_scheduler = [
         T_max=max_epochs - max_epochs // 4,
         by_epoch=True,
         convert_to_iter_based=True),
+]
+custom_hooks = [
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.0005, update_buffers=True, priority=49),
+    dict(type='ChannelsLastHook'),
 ]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
