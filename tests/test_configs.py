@@ -21,19 +21,15 @@ from mmpose.registry import DATASETS, MODELS
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
-# those of the weights that ship mix data sets: tests/test_photographs.py
-CONFIGS = sorted(path for path in ROOT.glob('configs/*/**/td-*.py') if path.parent.name != 'photographs')
+CONFIGS = sorted(ROOT.glob('configs/*/**/td-*.py'))
 EVAL = [path for path in CONFIGS if path.parent.name == 'eval']  # other test data for the network of another config
 TRAINED = [path for path in CONFIGS if path not in EVAL]
-# networks of other configs, and MMPose's own
-STUDY = [path for path in TRAINED if path.relative_to(ROOT).parts[1] == 'lspet']
 BEYOND = [path for path in TRAINED if path.parent.name == 'beyond_people']
-KEYPOINTS = dict(coco=17, mpii=16, toy=16, lspet=16, ap10k=17, wflw=98)
+KEYPOINTS = dict(coco=17, mpii=16, toy=16, ap10k=17, wflw=98)
 DATA_SETS = dict(
     coco='CocoDataset',
     mpii='MpiiDataset',
     toy='MpiiDataset',
-    lspet='MpiiDataset',
     ap10k='AP10KDataset',
     wflw='WFLWDataset',
 )
@@ -46,7 +42,7 @@ def name_of(path: Path) -> str:
 def size_of(path: Path) -> tuple[str, tuple[int, int]]:
     """Data set, height and width that the name announces."""
     data, height, width = re.search(
-        r'_(coco|mpii|toy|lspet|ap10k|wflw)-(\d+)x(\d+)(?:_gt-boxes|_test-dev)?$', path.stem
+        r'_(coco|mpii|toy|ap10k|wflw)-(\d+)x(\d+)(?:_gt-boxes|_test-dev)?$', path.stem
     ).groups()
     return data, (int(height), int(width))
 
@@ -326,7 +322,7 @@ class Deployed(nn.Module):
         return maps if isinstance(maps, torch.Tensor) else torch.cat(maps, dim=2)
 
 
-@pytest.fixture(scope='module', params=[path for path in TRAINED if path not in STUDY], ids=name_of)
+@pytest.fixture(scope='module', params=TRAINED, ids=name_of)
 def small(request) -> tuple[nn.Module, dict, torch.Tensor]:
     """The network of a config at a half or third of its size, with lively weights and batch norms; three images."""
     config = Config.fromfile(request.param)
@@ -384,6 +380,14 @@ def test_bfloat16_is_close(small):
     assert (half - expected).norm() < 0.3 * expected.norm()
 
 
+# tracing takes seconds: one config of each kind of block, neck and head
+TRACED = r"""hevitpose-t_1xb32-210e_(mpii|coco)|efficientvit-m4-peow7|greit-hrnet-18_8xb32-210e_coco-256x192|
+    lgm-pose(-fusion-conv|-no-fusion|-mobilevit-block)_|lgm-pose_1xb32-260e_coco-256x192|wgnet_1xb32-200e_coco"""
+
+
+@pytest.mark.parametrize(
+    'small', [path for path in TRAINED if re.search(TRACED, path.stem, re.VERBOSE)], ids=name_of, indirect=True
+)
 def test_trace_and_export_with_any_batch(small):
     model, _, images = small
     with torch.no_grad():

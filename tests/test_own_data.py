@@ -1,4 +1,4 @@
-"""The how-to of configs/own_data, step by step, on generated people with five keypoints."""
+"""The how-to of docs/own-data.md, step by step, on generated people with five keypoints."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def test_half_bodies_occur(own_root, monkeypatch):
 
 
 def test_how_to_shows_the_config():
-    text = (CONFIG.parent / 'README.md').read_text()
+    text = (ROOT / 'docs/own-data.md').read_text()
     assert len(CONFIG.read_text().splitlines()) <= 60
     assert text.count(CONFIG.name) >= 5
     example = json.loads(text.split('```json\n')[1].split('```')[0])

@@ -7,7 +7,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # `--resume` goes on from the last whole epoch, see configs/README.md
+    # `--resume` goes on from the last whole epoch, see docs/training.md
     checkpoint=dict(type='ResumableCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # curves.png; --cfg-options default_hooks.curves.tensorboard=True for TensorBoard,

@@ -1,4 +1,4 @@
-# LGM-Pose on keypoints of your own; README.md beside this file goes through it.
+# LGM-Pose on keypoints of your own; docs/own-data.md goes through it.
 #   OWN_ROOT=/path/to/data mim train mmpose configs/own_data/lgm-pose_own-keypoints-256x256.py
 _base_ = ['../lgm_pose/_base_/lgm_pose.py', '../_base_/datasets/coco_256x256.py']
 

@@ -215,7 +215,7 @@ class LargeKernelAttention(BaseModule):
         """Draw the weights, by default so that attention is 1 and x passes.
 
         By VAN's rule attention is no smaller than its input, so that the stem starts with something like the square of
-        an image, few large values among many small ones, and the network learns later (configs/lspet). With 0.001
+        an image, few large values among many small ones, and the network learns later (research/README.md). With 0.001
         alone three small convolutions multiply to an output of 1e-8, which the batch norm that follows cannot rescale:
         its eps is larger.
         """

@@ -61,7 +61,9 @@ def _metadata(content: dict, state_dict: dict[str, torch.Tensor], checkpoint: Pa
     return {key: value for key, value in known.items() if value is not None}
 
 
-def publish(checkpoint: str | Path, out: str | Path, config: str | Path | None = None) -> tuple[Path, str, dict]:
+def publish(
+    checkpoint: str | Path, out: str | Path, config: str | Path | None = None, half: bool = False
+) -> tuple[Path, str, dict]:
     """Write the weights of a checkpoint as safetensors, the training state left out.
 
     Where MMEngine's EMAHook took part in the training, these are the averaged weights: it stores them in the place of
@@ -72,6 +74,7 @@ def publish(checkpoint: str | Path, out: str | Path, config: str | Path | None =
         out: The ``.safetensors`` file to write, or an existing folder, for ``<config>-<8 digits of the hash>``.
         config: Check that the weights are those of this config's network, and name the file after it; by default it is
             named after the config that the checkpoint was trained with.
+        half: Store float16.
 
     Returns:
         The file, its sha256, and the metadata in it.
@@ -94,6 +97,8 @@ def publish(checkpoint: str | Path, out: str | Path, config: str | Path | None =
     if config is not None:
         _check_against(config, state_dict, str(checkpoint))
     meta = _metadata(content if state_dict is not content else {}, state_dict, checkpoint, config)
+    if half:
+        state_dict = {k: v.half() if v.is_floating_point() else v for k, v in state_dict.items()}
     # one entry: safetensors stores several in any order, and the hash would change
     data = safetensors.torch.save(state_dict, dict(meta=json.dumps(meta, sort_keys=True)))
     digest = hashlib.sha256(data).hexdigest()

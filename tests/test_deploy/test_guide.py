@@ -1,4 +1,4 @@
-"""What deploy/README.md tells people to type works."""
+"""What docs/export.md tells people to type works."""
 
 import os
 import re
@@ -15,7 +15,7 @@ import mmpose_lite.deploy
 from mmpose_lite.deploy.verify import normalize, open_onnx, toy_crops
 from mmpose_lite.runtime import Contract, PoseModel
 
-README = (Path(mmpose_lite.deploy.__file__).parent / 'README.md').read_text()
+README = (Path(__file__).parents[2] / 'docs/export.md').read_text()
 
 
 @pytest.fixture
