@@ -171,7 +171,8 @@ def test_one_variable_points_at_the_data(path, monkeypatch):
     monkeypatch.setenv('COCO_ROOT', '/elsewhere/coco')
     monkeypatch.setenv('MPII_ROOT', '/elsewhere/mpii')
     config = Config.fromfile(path)
-    test_dev, gt_boxes = path.stem.endswith('test-dev'), path.stem.endswith('gt-boxes')
+    test_dev = path.stem.endswith('test-dev')
+    gt_boxes = path.stem.endswith('gt-boxes') or path.parent.name == 'weights'
     train, val, test = (config[f'{name}_dataloader'].dataset for name in ('train', 'val', 'test'))
     # MMPose joins ann_file and the image prefix with data_root
     if train.type == 'MpiiDataset':

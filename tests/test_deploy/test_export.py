@@ -153,7 +153,7 @@ def test_what_cannot_be_exported(lgm_pose, tmp_path, monkeypatch, capsys):
     with pytest.raises(FileNotFoundError, match=r'nowhere\.py does not exist'):
         export('nowhere.py', None, out)
     with pytest.raises(ValueError, match='does not configure a TopdownPoseEstimator'):
-        export(next((ROOT / 'configs/rtmdet').glob('*.py')), None, out)
+        export(next((ROOT / 'configs/weights').glob('rtmdet-*.py')), None, out)
     with pytest.raises(ValueError, match=r'must end in \.onnx'):
         export(config, checkpoint, tmp_path / 'x.pt')
     cfg = Config.fromfile(config)
