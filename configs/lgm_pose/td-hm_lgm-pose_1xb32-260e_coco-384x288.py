@@ -4,7 +4,7 @@ _base_ = ['./_base_/lgm_pose.py', '../_base_/datasets/coco_384x288.py']
 train_cfg = dict(max_epochs=260, val_interval=10)
 model = dict(backbone=dict(img_size=(384, 288)), head=dict(decoder=_base_.codec))
 
-# the paper names no augmentation: that of SimpleBaseline and HRNet, scale +-35 % and rotation +-45 degrees
+# the paper names no augmentation: HRNet's, scale +-35 % and its rot_factor=45, a normal of 45 degrees cut at 90
 train_pipeline = _base_.train_pipeline
-train_pipeline[4].update(shift_prob=0, rotate_factor=45, scale_factor=(0.65, 1.35))
+train_pipeline[4].update(shift_prob=0, rotate_factor=90, scale_factor=(0.65, 1.35))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

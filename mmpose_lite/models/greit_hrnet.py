@@ -15,29 +15,13 @@ from collections.abc import Callable, Sequence
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
 from mmengine.model import BaseModule
-from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.models.backbones.litehrnet import IterativeHead, LiteHRModule, SpatialWeighting, Stem
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
-# (bias, norm) of the first and of the second convolution of a gate
-GATE_STYLES = {
-    'plain': ((False, False), (False, False)),
-    'bias': ((True, False), (True, False)),
-    'norm': ((False, True), (False, False)),
-    'lite': ((False, True), (False, True)),
-    'dite': ((False, True), (True, False)),
-}
-LKA_PLACES = ('half1', 'half2', 'half2_expanded', 'half2_downsampled', 'half2_end')
-LKA_INITS = ('identity', 'van', 'normal')
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f'GreitHRNet: {name}={value!r} must be one of {tuple(choices)}')
+from ._base import Backbone
 
 
 def _shuffled(x1: Tensor, x2: Tensor) -> Tensor:
@@ -57,23 +41,27 @@ class Gate(BaseModule):
         in_channels: Channels of the input.
         mid_channels: Channels between the convolutions.
         out_channels: Channels of the weights.
-        style: ``'dite'`` (batch norm after the first, bias in the second, as Dite-HRNet), ``'lite'`` (batch norm after
-            both, as Lite-HRNet's channel weighting), ``'norm'`` (batch norm after the first, no bias), ``'bias'``
-            (in both) or ``'plain'`` (neither).
+        bias: Whether the first and the second convolution have a bias.
+        norm: Whether batch norm follows the first and the second convolution.
     """
 
-    def __init__(self, in_channels: int, mid_channels: int, out_channels: int, style: str) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: int,
+        out_channels: int,
+        bias: tuple[bool, bool] = (False, False),
+        norm: tuple[bool, bool] = (False, False),
+    ) -> None:
         super().__init__()
-        _check_choice('style', style, GATE_STYLES)
         if mid_channels < 1:
             raise ValueError(
                 f'GreitHRNet: a reduction ratio leaves none of {in_channels} channels, choose a smaller one'
             )
-        (bias1, norm1), (bias2, norm2) = GATE_STYLES[style]
-        norm1, norm2 = (dict(type='BN') if norm else None for norm in (norm1, norm2))
-        self.conv1 = ConvModule(in_channels, mid_channels, 1, bias=bias1, norm_cfg=norm1)
+        norm1, norm2 = (dict(type='BN') if present else None for present in norm)
         sigmoid = dict(type='Sigmoid')
-        self.conv2 = ConvModule(mid_channels, out_channels, 1, bias=bias2, norm_cfg=norm2, act_cfg=sigmoid)
+        self.conv1 = ConvModule(in_channels, mid_channels, 1, bias=bias[0], norm_cfg=norm1)
+        self.conv2 = ConvModule(mid_channels, out_channels, 1, bias=bias[1], norm_cfg=norm2, act_cfg=sigmoid)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to weights (B, out_channels, H, W)."""
@@ -112,7 +100,7 @@ class CrossResolutionWeighting(Gate):
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
-        super().__init__(sum(channels), sum(channels) // 8, sum(channels), style='lite')
+        super().__init__(sum(channels), sum(channels) // 8, sum(channels), norm=(True, True))
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Weight maps (B, C_i, H / 2^i, W / 2^i), the largest first."""
@@ -128,16 +116,16 @@ class GroupedChannelWeighting(BaseModule):
         channels: Channels of the weighted half of every branch.
         ratio: Reduction of the gates; the paper gives none.
         stack: Gates in series per group. The "two stacked GCW modules" are read as one for each group.
-        style: See :class:`Gate`.
     """
 
-    def __init__(self, channels: Sequence[int], ratio: int = 4, stack: int = 1, style: str = 'dite') -> None:
+    def __init__(self, channels: Sequence[int], ratio: int = 4, stack: int = 1) -> None:
         super().__init__()
         if stack < 1:
             raise ValueError(f'GreitHRNet: gcw_stack={stack} must be at least 1; gcw=False is Lite-HRNet')
         totals = [sum(group) for group in (channels[:2], channels[2:]) if group]
         self.groups = nn.ModuleList(
-            nn.ModuleList(Gate(total, total // ratio, total, style) for _ in range(stack)) for total in totals
+            nn.ModuleList(Gate(total, total // ratio, total, norm=(True, False)) for _ in range(stack))
+            for total in totals
         )
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
@@ -149,43 +137,29 @@ class GroupedChannelWeighting(BaseModule):
 class GlobalSpatialWeighting(BaseModule):
     """GSW: a mask over the pixels sums the map up to a vector, which weights the channels.
 
+    A sum grows with the area of the input, so that the weights suit the input size of the training.
+
     Args:
         channels: C.
         mask_channels: C', channels between the convolutions of the mask; the paper gives no value.
         ratio: Reduction of the "SE operation"; the paper gives none.
-        context: ``'sum'`` over the pixels (the paper) or ``'mean'``. A sum grows with the area of the input, so that
-            its weights suit the input size of the training.
-        style: Of the "SE operation", see :class:`Gate`.
-        mask_style: Of the mask.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        mask_channels: int = 16,
-        ratio: int = 8,
-        context: str = 'sum',
-        style: str = 'dite',
-        mask_style: str = 'bias',
-    ) -> None:
+    def __init__(self, channels: int, mask_channels: int = 16, ratio: int = 8) -> None:
         super().__init__()
-        _check_choice('gsw_context', context, ('sum', 'mean'))
-        self.context = context
-        self.mask = Gate(channels, mask_channels, 1, mask_style)
-        self.gate = Gate(channels, channels // ratio, channels, style)
+        self.mask = Gate(channels, mask_channels, 1, bias=(True, True))
+        # as in Dite-HRNet
+        self.gate = Gate(channels, channels // ratio, channels, bias=(False, True), norm=(True, False))
 
     def forward(self, x: Tensor) -> Tensor:
         """Args and returns: (B, C, H, W). Raises ValueError for a batch of one where batch norm is in training."""
-        norm = self.gate.conv1.norm
-        if norm is not None and norm.training and len(x) == 1:
+        if self.gate.conv1.norm.training and len(x) == 1:
             raise ValueError(
                 'GreitHRNet cannot train on a batch of one picture: batch norm in GSW would see one value per channel. '
                 'Set drop_last=True in train_dataloader if it is the last one of an epoch, or backbone.norm_eval=True'
             )
         # (B, C, HW) x (B, HW, 1): one product, the masked map is never built
         context = torch.matmul(x.flatten(2), self.mask(x).flatten(2).transpose(1, 2))
-        if self.context == 'mean':
-            context = context / (x.shape[2] * x.shape[3])
         return x * self.gate(context.unsqueeze(3))
 
 
@@ -194,15 +168,10 @@ class LargeKernelAttention(BaseModule):
 
     Args:
         channels: C.
-        init: How the weights are drawn. ``'van'``: by VAN's rule, normal(0, sqrt(2 / fan_out)). ``'normal'``: by
-            normal(0, 0.001), as the rest of the network. ``'identity'``: the last convolution by normal(0, 0.001) with
-            a bias of 1, the two before it by VAN's rule.
     """
 
-    def __init__(self, channels: int, init: str = 'identity') -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        _check_choice('lka_init', init, LKA_INITS)
-        self.init = init
         self.conv0 = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.conv_spatial = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)
         self.conv1 = nn.Conv2d(channels, channels, 1)
@@ -212,65 +181,44 @@ class LargeKernelAttention(BaseModule):
         return x * self.conv1(self.conv_spatial(self.conv0(x)))
 
     def init_weights(self) -> None:
-        """Draw the weights, by default so that attention is 1 and x passes.
+        """Draw the weights so that attention is 1 and x passes.
 
-        By VAN's rule attention is no smaller than its input, so that the stem starts with something like the square of
-        an image, few large values among many small ones, and the network learns later (research/README.md). With 0.001
-        alone three small convolutions multiply to an output of 1e-8, which the batch norm that follows cannot rescale:
-        its eps is larger.
+        The last convolution is drawn by normal(0, 0.001), as the rest of the network, with a bias of 1, the two before
+        it by VAN's rule, normal(0, sqrt(2 / fan_out)). With VAN's rule for all three attention is no smaller than its
+        input, so that the stem starts with something like the square of an image, few large values among many small
+        ones, and the network learns later (research/README.md). With 0.001 for all three and no bias the output is
+        1e-8, which the batch norm that follows cannot rescale: its eps is larger.
         """
         super().init_weights()
-        for conv in (self.conv0, self.conv_spatial, self.conv1):
-            fan_out = conv.out_channels // conv.groups * conv.kernel_size[0] * conv.kernel_size[1]
-            small = self.init == 'normal' or (self.init == 'identity' and conv is self.conv1)
-            nn.init.normal_(conv.weight, std=0.001 if small else (2 / fan_out) ** 0.5)
+        for conv in (self.conv0, self.conv_spatial):
+            nn.init.normal_(conv.weight, std=(2 / conv.kernel_size[0] ** 2) ** 0.5)
             nn.init.zeros_(conv.bias)
-        if self.init == 'identity':
-            nn.init.ones_(self.conv1.bias)
+        nn.init.normal_(self.conv1.weight, std=0.001)
+        nn.init.ones_(self.conv1.bias)
 
 
 class LargeKernelStem(Stem):
-    """LKS (Fig. 2): Lite-HRNet's stem, to stride 4, with large kernel attention.
+    """LKS (Fig. 2): Lite-HRNet's stem, to stride 4, with large kernel attention first in one half, last in the other.
 
     Args:
         in_channels: Channels of the image.
         channels: Channels of the output.
-        lka_places: Where attention is applied: ``'half1'`` or ``'half2'`` (first in that half), ``'half2_expanded'``
-            (stride 2) and ``'half2_downsampled'`` (stride 4) in the expanded width, ``'half2_end'``. Without any it is
-            Lite-HRNet's stem.
+        lka: Have the attention; without it is Lite-HRNet's stem.
         norm_cfg: Norm of the convolutions.
-        lka_init: See :class:`LargeKernelAttention`.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int,
-        lka_places: Sequence[str],
-        norm_cfg: dict,
-        lka_init: str = 'identity',
-    ) -> None:
+    def __init__(self, in_channels: int, channels: int, lka: bool, norm_cfg: dict) -> None:
         super().__init__(in_channels, channels, channels, expand_ratio=1, norm_cfg=norm_cfg)
-        for place in lka_places:
-            _check_choice('lka_places', place, LKA_PLACES)
-
-        def attention(place: str, width: int) -> nn.Module:
-            return LargeKernelAttention(width, lka_init) if place in lka_places else nn.Identity()
-
-        half = channels // 2
-        self.lka_half1 = attention('half1', half)
-        self.lka_half2 = attention('half2', half)
-        self.lka_half2_expanded = attention('half2_expanded', channels)
-        self.lka_half2_downsampled = attention('half2_downsampled', channels)
-        self.lka_half2_end = attention('half2_end', half)
+        self.lka_half1, self.lka_half2_end = (
+            LargeKernelAttention(channels // 2) if lka else nn.Identity() for _ in range(2)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, in_channels, H, W) to (B, channels, H / 4, W / 4)."""
         x1, x2 = self.conv1(x).chunk(2, dim=1)
         x1 = self.branch1(self.lka_half1(x1))
-        x2 = self.lka_half2_expanded(self.expand_conv(self.lka_half2(x2)))
-        x2 = self.lka_half2_downsampled(self.depthwise_conv(x2))
-        return _shuffled(x1, self.lka_half2_end(self.linear_conv(x2)))
+        x2 = self.linear_conv(self.depthwise_conv(self.expand_conv(x2)))
+        return _shuffled(x1, self.lka_half2_end(x2))
 
     def init_weights(self) -> None:
         """Give LKA its own rule and nothing else.
@@ -291,7 +239,7 @@ class GreitBlock(BaseModule):
         channels: Channels of the branches, the largest map first.
         channel_weighting: Module that weights a list of maps, one of half the channels per branch.
         spatial_weightings: One module per branch.
-        norm_cfg, with_cp: As for the backbone.
+        norm_cfg: As for the backbone.
     """
 
     def __init__(
@@ -300,10 +248,8 @@ class GreitBlock(BaseModule):
         channel_weighting: nn.Module,
         spatial_weightings: Sequence[nn.Module],
         norm_cfg: dict,
-        with_cp: bool = False,
     ) -> None:
         super().__init__()
-        self.with_cp = with_cp
         self.cross_resolution_weighting = channel_weighting
         self.depthwise_convs = nn.ModuleList(
             ConvModule(c // 2, c // 2, 3, padding=1, groups=c // 2, norm_cfg=norm_cfg, act_cfg=None) for c in channels
@@ -312,11 +258,6 @@ class GreitBlock(BaseModule):
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Args and returns: maps (B, C_i, H / 2^i, W / 2^i)."""
-        if self.with_cp and any(x.requires_grad for x in xs):
-            return checkpoint(self._forward, xs, use_reentrant=False)
-        return self._forward(xs)
-
-    def _forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         kept, weighted = zip(*(x.chunk(2, dim=1) for x in xs), strict=True)
         weighted = self.cross_resolution_weighting(weighted)
         weighted = [conv(x) for conv, x in zip(self.depthwise_convs, weighted, strict=True)]
@@ -374,7 +315,7 @@ class GreitModule(LiteHRModule):
 
 
 @MODELS.register_module()
-class GreitHRNet(BaseBackbone):
+class GreitHRNet(Backbone):
     """Greit-HRNet (Table 1), and every row of its ablation down to Lite-HRNet (Table 6).
 
     Args:
@@ -388,24 +329,16 @@ class GreitHRNet(BaseBackbone):
         num_blocks: Blocks per module.
         gcw_ratio: Reduction of GCW's gates.
         gcw_stack: GCW's gates in series.
-        gcw_style: Biases and norms of GCW's gates, see :class:`Gate`.
         gsw_channels: C' of GSW's mask.
-        gsw_ratios: Reduction of GSW's "SE operation", per branch.
-        gsw_style: Biases and norms of GSW's "SE operation".
-        gsw_mask_style: Biases and norms of GSW's mask.
-        gsw_context: ``'sum'`` or ``'mean'`` over the pixels, see :class:`GlobalSpatialWeighting`.
-        lka_places: Number and places of the LKAs, see :class:`LargeKernelStem`. Ignored without ``lks``.
-        lka_init: How LKA's weights are drawn, see :class:`LargeKernelAttention`.
+        gsw_ratio: Reduction of GSW's "SE operation".
         out_indices: Maps of the last fusion to return, 0 to 3 for strides 4, 8, 16 and 32, with ``(widths[0],
             widths[0], widths[1], widths[2])`` channels. The pose head reads (0,). Leave 0 in when training: the
             fusion runs from stride 32 up, and what lies above the smallest index gets no gradient.
         frozen_stages: 0 freezes the stem, k also the first k of the three stages with their transitions, -1 nothing.
         norm_cfg: Norm of all convolutions but those of the gates.
         norm_eval: Keep batch norm in evaluation mode while training.
-        with_cp: Recompute blocks in the backward pass to save memory. As with all of MMPose's backbones, running
-            statistics of batch norm inside are then updated twice per step.
         init_cfg: Initialization config of MMEngine. By default Lite-HRNet's, normal(0, 0.001) for convolutions, but
-            ``lka_init`` for LKA.
+            its own for LKA.
 
     Raises:
         ValueError: For inconsistent arguments, or (in forward) an input whose sides are not multiples of 32.
@@ -423,57 +356,46 @@ class GreitHRNet(BaseBackbone):
         num_blocks: int = 2,
         gcw_ratio: int = 4,
         gcw_stack: int = 1,
-        gcw_style: str = 'dite',
         gsw_channels: int = 16,
-        gsw_ratios: tuple[int, int, int, int] = (8, 8, 8, 8),
-        gsw_style: str = 'dite',
-        gsw_mask_style: str = 'bias',
-        gsw_context: str = 'sum',
-        lka_places: tuple[str, ...] = ('half1',),
-        lka_init: str = 'identity',
+        gsw_ratio: int = 8,
         out_indices: tuple[int, ...] = (0,),
         frozen_stages: int = -1,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
-        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(
-            init_cfg=init_cfg
+            frozen_stages,
+            norm_eval,
+            init_cfg
             or [
                 dict(type='Normal', layer='Conv2d', std=0.001),
                 dict(type='Constant', layer='_BatchNorm', val=1),
-            ]
+            ],
         )
         if any(width % 2 for width in (stem_channels, *widths)):
             raise ValueError(f'GreitHRNet: {stem_channels=} and {widths=} are split in halves and must be even')
-        if not len(widths) == len(gsw_ratios) == len(num_modules) + 1:
-            raise ValueError(f'GreitHRNet: {widths=} and {gsw_ratios=} must have one entry more than {num_modules=}')
+        if len(widths) != len(num_modules) + 1:
+            raise ValueError(f'GreitHRNet: {widths=} must have one entry more than {num_modules=}')
         if not out_indices or not set(out_indices) <= set(range(len(widths))):
             raise ValueError(f'GreitHRNet: {out_indices=} must be taken from 0 to {len(widths) - 1}')
         if not -1 <= frozen_stages <= len(num_modules):
             raise ValueError(f'GreitHRNet: {frozen_stages=} must be from -1 to {len(num_modules)}')
         norm_cfg = norm_cfg or dict(type='BN')
         self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
         self.num_stages = len(num_modules)
 
         def block(channels: tuple[int, ...]) -> GreitBlock:
             halves = [c // 2 for c in channels]
             if gcw:
-                weighting = GroupedChannelWeighting(halves, gcw_ratio, gcw_stack, gcw_style)
+                weighting = GroupedChannelWeighting(halves, gcw_ratio, gcw_stack)
             else:
                 weighting = CrossResolutionWeighting(halves)
             if gsw:
-                options = (gsw_context, gsw_style, gsw_mask_style)
-                spatial = [
-                    GlobalSpatialWeighting(c, gsw_channels, ratio, *options)
-                    for c, ratio in zip(halves, gsw_ratios, strict=False)
-                ]
+                spatial = [GlobalSpatialWeighting(c, gsw_channels, gsw_ratio) for c in halves]
             else:
                 spatial = [SpatialWeighting(c, ratio=4) for c in halves]
-            return GreitBlock(channels, weighting, spatial, norm_cfg, with_cp)
+            return GreitBlock(channels, weighting, spatial, norm_cfg)
 
         def separable(c_in: int, c_out: int, stride: int) -> nn.Sequential:
             return nn.Sequential(
@@ -484,7 +406,7 @@ class GreitHRNet(BaseBackbone):
                 nn.ReLU(inplace=True),
             )
 
-        self.stem = LargeKernelStem(in_channels, stem_channels, lka_places if lks else (), norm_cfg, lka_init)
+        self.stem = LargeKernelStem(in_channels, stem_channels, lks, norm_cfg)
         previous = (stem_channels,)
         for index, modules in enumerate(num_modules):
             channels = tuple(widths[: index + 2])
@@ -525,19 +447,6 @@ class GreitHRNet(BaseBackbone):
         feats = self.head_layer(xs)
         return tuple(feats[index] for index in self.out_indices)
 
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            names = ['stem', *(f'{part}{i}' for i in range(self.frozen_stages) for part in ('transition', 'stage'))]
-            for module in map(self.get_submodule, names):
-                module.eval()
-                module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'GreitHRNet':
-        """Set the mode, keeping frozen stages (and with ``norm_eval`` all batch norms) in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+    def _frozen(self) -> list[nn.Module]:
+        names = ['stem', *(f'{part}{i}' for i in range(self.frozen_stages) for part in ('transition', 'stage'))]
+        return [self.get_submodule(name) for name in names] if self.frozen_stages >= 0 else []

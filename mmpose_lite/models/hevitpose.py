@@ -8,11 +8,11 @@ printed counts, see ``configs/hevitpose/README.md``.
 
 import torch
 from mmengine.model import BaseModule, ModuleList, Sequential
-from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ._base import Backbone
 
 
 def conv_bn(
@@ -335,7 +335,7 @@ def patch_embedding(in_channels: int, out_channels: int, overlap: int) -> nn.Seq
 
 
 @MODELS.register_module()
-class HEViTPose(BaseBackbone):
+class HEViTPose(Backbone):
     """Backbone of HEViTPose (Fig. 3a, Table 1), base size by default.
 
     ======= =============== ========= ========= ========= =========
@@ -390,7 +390,7 @@ class HEViTPose(BaseBackbone):
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(frozen_stages, norm_eval, init_cfg)
         num_stages = len(widths)
         stage_args = dict(depths=depths, groups=groups, reductions=reductions, num_heads=num_heads)
         for name, value in stage_args.items():
@@ -408,8 +408,6 @@ class HEViTPose(BaseBackbone):
         if not -1 <= frozen_stages < num_stages:
             raise ValueError(f'HEViTPose: frozen_stages={frozen_stages} must lie in -1 to {num_stages - 1}')
         self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
 
         def make_block(stage: int) -> HEViTBlock:
             if mixer == 'cga':
@@ -452,19 +450,3 @@ class HEViTPose(BaseBackbone):
             if index in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            for module in (self.stem, *self.stages[: self.frozen_stages + 1]):
-                module.eval()
-                module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'HEViTPose':
-        """Set the mode; frozen stages (and with ``norm_eval`` all batch norms) stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self

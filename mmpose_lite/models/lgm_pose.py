@@ -8,12 +8,12 @@ layer table: widths and block positions are those that reproduce all of its para
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList, Sequential
-from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.models.backbones.utils import InvertedResidual, channel_shuffle
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ._base import Backbone
 
 PATCH = 2  # side of a patch in pixels, P = PATCH ** 2 pixels per patch
 
@@ -167,7 +167,7 @@ class MobileViMBlock(BaseModule):
 
 
 @MODELS.register_module()
-class LGMPose(BaseBackbone):
+class LGMPose(Backbone):
     """Encoder of LGM-Pose (Fig. 1, left half).
 
     Args:
@@ -209,12 +209,14 @@ class LGMPose(BaseBackbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(
-            init_cfg=init_cfg
+            frozen_stages,
+            norm_eval,
+            init_cfg
             or [
                 dict(type='Kaiming', layer='Conv2d', mode='fan_out'),
                 dict(type='TruncNormal', layer='Linear', std=0.02),
                 dict(type='Constant', layer=['_BatchNorm', 'LayerNorm'], val=1),
-            ]
+            ],
         )
         height, width = img_size
         if height % 32 or width % 32:
@@ -225,8 +227,6 @@ class LGMPose(BaseBackbone):
             raise ValueError(f"LGMPose: norm_axis={norm_axis!r} must be 'patches' or 'channels'")
         self.img_size = (height, width)
         self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
 
         def mobilevim(stage: int) -> MobileViMBlock:
             embed = embed_channels[stage - 3]
@@ -275,22 +275,6 @@ class LGMPose(BaseBackbone):
             if index in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            for module in (self.stem, *self.stages[: self.frozen_stages + 1]):
-                module.eval()
-                module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'LGMPose':
-        """Set the mode, keeping frozen stages (and with ``norm_eval`` all batch norms) in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
 
 
 class SFusion(BaseModule):

@@ -10,12 +10,12 @@ from itertools import pairwise
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList, Sequential
-from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.models.backbones.utils import InvertedResidual, SELayer
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ._base import Backbone
 
 PATCH = 4  # longer side of a patch in tokens
 
@@ -222,7 +222,7 @@ def _init_cfg() -> list[dict]:
 
 
 @MODELS.register_module()
-class WGNet(BaseBackbone):
+class WGNet(Backbone):
     """Encoder of WGNet: stem and stages s1 to s4.
 
     A stage halves the map, may have inverted residuals, and ends in a WNet. No weight belongs to an input size, so
@@ -282,7 +282,7 @@ class WGNet(BaseBackbone):
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg=init_cfg or _init_cfg())
+        super().__init__(frozen_stages, norm_eval, init_cfg or _init_cfg())
         if len(widths) != 4 or len(stage_irbs) != 4:
             raise ValueError(
                 f'WGNet: widths={widths} and stage_irbs={stage_irbs} must have four entries, one per stage'
@@ -294,8 +294,6 @@ class WGNet(BaseBackbone):
         if frozen_stages not in range(-1, 5):
             raise ValueError(f'WGNet: frozen_stages={frozen_stages} must be from -1 (none) to 4 (s4)')
         self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
 
         self.stem = _ds_conv(in_channels, stem_width, 5, stem_multiplier)
         self.stages = ModuleList()
@@ -341,20 +339,8 @@ class WGNet(BaseBackbone):
                 outs.append(x)
         return tuple(outs)
 
-    def _freeze_stages(self) -> None:
-        for module in (self.stem, *self.stages)[: self.frozen_stages + 1]:
-            module.eval()
-            module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'WGNet':
-        """Set the mode, keeping frozen stages (and with ``norm_eval`` all batch norms) in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+    def _frozen(self) -> tuple[nn.Module, ...]:
+        return (self.stem, *self.stages)[: self.frozen_stages + 1]
 
 
 class UpStage(BaseModule):
