@@ -37,7 +37,7 @@ networks = {
         head=dict(in_channels=192, deconv_out_channels=(192, 96), deconv_kernel_sizes=(4, 4)),
     ),
     'greit-hrnet-18': dict(backbone=dict(type='GreitHRNet', num_modules=(2, 4, 2)), head=dict(in_channels=40)),
-    'wgnet': dict(backbone=dict(type='WGNet'), neck=dict(type='WGNetNeck'), head=dict(in_channels=128)),
+    'wgnet': dict(backbone=dict(type='WGNet'), neck=dict(type='WGNetNeck'), head=dict(in_channels=96)),
     'lite-hrnet-18': dict(
         backbone=dict(
             type='LiteHRNet',

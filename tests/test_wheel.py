@@ -66,7 +66,7 @@ def test_mim_search(installed):
 
 @pytest.mark.parametrize(('verb', 'more'), [('train', ()), ('test', ('--checkpoint', 'weights.pth'))])
 def test_mim_finds_configs_and_scripts(installed, verb, more):
-    name = 'td-hm_wgnet-k_1xb32-200e_coco-256x192.py'
+    name = 'td-hm_wgnet-w_1xb32-200e_coco-256x192.py'
     out = mim(installed, verb, 'mmpose_lite', name, *more, '--gpus', '0', '--', '-h')  # the script's own help
     mim_folder = installed / 'mmpose_lite' / '.mim'
     assert f'{mim_folder}/configs/wgnet/ablations/{name}' in out

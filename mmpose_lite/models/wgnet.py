@@ -63,14 +63,12 @@ class GridAttention(BaseModule):
 
     Tokens stay in group order from the norm to the sum and change order through permuted views, so that every change,
     the one from windows to global groups included, costs one copy. There is no position bias (Swin's tables would
-    lift Table 4's 4.9 M to 5.0 M); the depthwise convolutions around carry the position.
+    lift Table 4's 4.9 M to 5.0 M); the depthwise convolutions around carry the position. As in Eq. 1, the concatenated
+    heads are not projected.
 
     Args:
         channels: C.
         head_dim: Channels per head.
-        out_proj: Project the concatenated heads. Eq. 1 counts no such projection.
-        sdpa: Use the fused attention of PyTorch, not the two products it consists of. mmengine's FLOP counter and old
-            exporters see the latter only.
 
     Raises:
         ValueError: If ``channels`` is not a multiple of ``head_dim``.
@@ -79,17 +77,15 @@ class GridAttention(BaseModule):
     # axes of (B, U, a, ph, V, a, pw, C): two that number the groups, four that number the tokens of a group
     order: tuple[int, ...]
 
-    def __init__(self, channels: int, head_dim: int = 32, out_proj: bool = True, sdpa: bool = True) -> None:
+    def __init__(self, channels: int, head_dim: int = 32) -> None:
         super().__init__()
         if channels % head_dim:
             raise ValueError(f'WGNet: widths ({channels} is one of them) must be multiples of head_dim={head_dim}')
         self.channels = channels
         self.head_dim = head_dim
-        self.sdpa = sdpa
         self.inverse = tuple(self.order.index(axis) for axis in range(8))
         self.norm = nn.LayerNorm(channels)
         self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels) if out_proj else nn.Identity()
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """Args and returns: (B, U, a, ph, V, a, pw, C), where ``grid`` holds the sizes between B and C."""
@@ -102,11 +98,8 @@ class GridAttention(BaseModule):
     def _attend(self, x: Tensor, tokens: int) -> Tensor:
         qkv = self.qkv(x).reshape(-1, tokens, 3, self.channels // self.head_dim, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B * groups, heads, tokens, head_dim)
-        if self.sdpa:
-            x = F.scaled_dot_product_attention(q, k, v)
-        else:
-            x = (q * self.head_dim**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1) @ v
-        return self.proj(x.transpose(1, 2).reshape(-1, tokens, self.channels))
+        x = F.scaled_dot_product_attention(q, k, v)
+        return x.transpose(1, 2).reshape(-1, tokens, self.channels)
 
 
 class WindowAttention(GridAttention):
@@ -125,30 +118,18 @@ class GlobalAttention(GridAttention):
     order = (0, 2, 5, 1, 3, 4, 6, 7)  # (B, a, a, U, ph, V, pw, C)
 
 
-def _ds_conv(in_channels: int, out_channels: int, kernel_size: int, multiplier: int = 1) -> Sequential:
-    """Depthwise separable convolution of stride 2; the depthwise half has ``multiplier`` outputs per channel."""
-    hidden = multiplier * in_channels
-    norm, act = dict(type='BN'), dict(type='ReLU6')
-    padding = kernel_size // 2
+def _ds_conv(in_channels: int, out_channels: int) -> Sequential:
+    """Depthwise separable convolution of kernel 5 and stride 2."""
+    norm, depthwise = dict(type='BN'), dict(stride=2, padding=2, groups=in_channels)
     return Sequential(
-        ConvModule(
-            in_channels, hidden, kernel_size, stride=2, padding=padding, groups=in_channels, norm_cfg=norm, act_cfg=None
-        ),
-        ConvModule(hidden, out_channels, 1, norm_cfg=norm, act_cfg=act),
+        ConvModule(in_channels, in_channels, 5, **depthwise, norm_cfg=norm, act_cfg=None),
+        ConvModule(in_channels, out_channels, 1, norm_cfg=norm, act_cfg=dict(type='ReLU6')),
     )
 
 
-def _irb(in_channels: int, out_channels: int, expand: int, kernel_size: int, stride: int = 1) -> InvertedResidual:
-    """MobileNetV2 block, identity where the shape is kept, no expansion layer at ``expand`` 1."""
-    return InvertedResidual(
-        in_channels,
-        out_channels,
-        mid_channels=expand * in_channels,
-        kernel_size=kernel_size,
-        stride=stride,
-        with_expand_conv=expand != 1,
-        act_cfg=dict(type='ReLU6'),
-    )
+def _irb(channels: int, expand: int) -> InvertedResidual:
+    """MobileNetV2 block that keeps the shape, with its skip."""
+    return InvertedResidual(channels, channels, mid_channels=expand * channels, act_cfg=dict(type='ReLU6'))
 
 
 class WNet(BaseModule):
@@ -156,16 +137,13 @@ class WNet(BaseModule):
 
     Args:
         channels: C.
-        full: Attend once, over the whole map (s4). This counts as window attention and leaves no global one: Table 1
-            has a dash where the window is the map.
+        full: Attend over the whole map (s4). This counts as window attention and leaves no global one: Table 1 has a
+            dash where the window is the map.
         head_dim: Channels per head.
-        repeats: Pairs of window and global attention.
-        out_proj: Output projection of the attentions.
+        repeats: Pairs of window and global attention ("repeatedly").
         ffn_expand: Expansion of the inverted residual.
-        ffn_kernel: Kernel of the inverted residual.
         window_attn: Have window attention (Table 4).
         global_attn: Have global attention (Table 4).
-        sdpa: Fused attention.
     """
 
     def __init__(
@@ -173,19 +151,16 @@ class WNet(BaseModule):
         channels: int,
         full: bool = False,
         head_dim: int = 32,
-        repeats: int = 1,
-        out_proj: bool = True,
+        repeats: int = 2,
         ffn_expand: int = 2,
-        ffn_kernel: int = 5,
         window_attn: bool = True,
         global_attn: bool = True,
-        sdpa: bool = True,
     ) -> None:
         super().__init__()
         self.full = full
         kinds = [WindowAttention] * window_attn + [GlobalAttention] * (global_attn and not full)
-        self.attns = ModuleList(kind(channels, head_dim, out_proj, sdpa) for kind in kinds * repeats)
-        self.ffn = _irb(channels, channels, ffn_expand, ffn_kernel)
+        self.attns = ModuleList(kind(channels, head_dim) for kind in kinds * repeats)
+        self.ffn = _irb(channels, ffn_expand)
 
     def forward(self, x: Tensor) -> Tensor:
         """Args and returns: (B, C, H, W)."""
@@ -225,29 +200,15 @@ def _init_cfg() -> list[dict]:
 class WGNet(Backbone):
     """Encoder of WGNet: stem and stages s1 to s4.
 
-    A stage halves the map, may have inverted residuals, and ends in a WNet. No weight belongs to an input size, so
-    one checkpoint runs at every admissible size.
+    A stage is what section 3 lists: downsampling by 2 (a depthwise separable convolution), an inverted residual and a
+    WNet. No weight belongs to an input size, so one checkpoint runs at every admissible size.
 
     Args:
         in_channels: Channels of the image.
         widths: Channels of the four stages, at strides 4, 8, 16 and 32.
         stem_width: Channels of the stem, at stride 2.
-        stem_multiplier: Outputs of the stem's depthwise convolution per image channel. With 1 only three values are
-            kept of every 2x2x3.
-        downsample: What halves the map: ``'irb'``, an inverted residual, or ``'dsconv'``, a depthwise separable
-            convolution.
-        down_kernel: Kernel of the latter's depthwise convolution.
-        stage_irbs: Inverted residuals between halving and WNet, for each stage.
-        stage_expand: Expansion of all inverted residuals outside WNet.
-        stage_kernel: Kernel of those in ``stage_irbs``.
-        head_dim: Channels per head.
-        repeats: Pairs of window and global attention in a WNet.
-        out_proj: Output projection of the attentions.
-        ffn_expand: Expansion of the inverted residual in a WNet.
-        ffn_kernel: Kernel of the inverted residual in a WNet.
-        window_attn: Have window attention, and the full attention of s4 (Table 4).
-        global_attn: Have global attention (Table 4).
-        sdpa: Use the fused attention of PyTorch, not the two products it consists of.
+        expand: Expansion of the inverted residuals outside WNet.
+        wnet: Arguments of :class:`WNet`.
         out_indices: Stages to return, 0 to 3. WGNetNeck reads all. Stages after the last of them are not built,
             because their weights would get no gradient.
         frozen_stages: 0 freezes the stem, i also stages s1 to si. -1 freezes nothing.
@@ -261,62 +222,30 @@ class WGNet(Backbone):
     def __init__(
         self,
         in_channels: int = 3,
-        widths: tuple[int, int, int, int] = (128, 192, 224, 480),
-        stem_width: int = 64,
-        stem_multiplier: int = 4,
-        downsample: str = 'irb',
-        down_kernel: int = 5,
-        stage_irbs: tuple[int, int, int, int] = (0, 0, 0, 0),
-        stage_expand: int = 2,
-        stage_kernel: int = 5,
-        head_dim: int = 32,
-        repeats: int = 1,
-        out_proj: bool = True,
-        ffn_expand: int = 2,
-        ffn_kernel: int = 5,
-        window_attn: bool = True,
-        global_attn: bool = True,
-        sdpa: bool = True,
+        widths: tuple[int, int, int, int] = (96, 160, 192, 384),
+        stem_width: int = 32,
+        expand: int = 3,
+        wnet: dict | None = None,
         out_indices: tuple[int, ...] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(frozen_stages, norm_eval, init_cfg or _init_cfg())
-        if len(widths) != 4 or len(stage_irbs) != 4:
-            raise ValueError(
-                f'WGNet: widths={widths} and stage_irbs={stage_irbs} must have four entries, one per stage'
-            )
-        if downsample not in ('irb', 'dsconv'):
-            raise ValueError(f"WGNet: downsample={downsample!r} must be 'irb' or 'dsconv'")
+        if len(widths) != 4:
+            raise ValueError(f'WGNet: widths={widths} must have four entries, one per stage')
         if not out_indices or not set(out_indices) <= set(range(4)):
             raise ValueError(f'WGNet: out_indices={out_indices} must be stages from 0 (s1) to 3 (s4)')
         if frozen_stages not in range(-1, 5):
             raise ValueError(f'WGNet: frozen_stages={frozen_stages} must be from -1 (none) to 4 (s4)')
         self.out_indices = tuple(out_indices)
 
-        self.stem = _ds_conv(in_channels, stem_width, 5, stem_multiplier)
+        self.stem = _ds_conv(in_channels, stem_width)
         self.stages = ModuleList()
         previous = stem_width
         for index, width in enumerate(widths[: max(out_indices) + 1]):
-            if downsample == 'irb':
-                down = _irb(previous, width, stage_expand, down_kernel, stride=2)
-            else:
-                down = _ds_conv(previous, width, down_kernel)
-            irbs = [_irb(width, width, stage_expand, stage_kernel) for _ in range(stage_irbs[index])]
-            wnet = WNet(
-                width,
-                full=index == 3,
-                head_dim=head_dim,
-                repeats=repeats,
-                out_proj=out_proj,
-                ffn_expand=ffn_expand,
-                ffn_kernel=ffn_kernel,
-                window_attn=window_attn,
-                global_attn=global_attn,
-                sdpa=sdpa,
-            )
-            self.stages.append(Sequential(down, *irbs, wnet))
+            attend = WNet(width, full=index == 3, **(wnet or {}))
+            self.stages.append(Sequential(_ds_conv(previous, width), _irb(width, expand), attend))
             previous = width
         self._freeze_stages()
 
@@ -349,24 +278,14 @@ class UpStage(BaseModule):
     Args:
         in_channels: Channels of the coarse map.
         channels: C, channels of the encoder map and of the result.
-        deconv_kernel: Kernel of the deconvolution.
         se_ratio: Squeeze ratio.
         wnet: Arguments of :class:`WNet`.
     """
 
-    def __init__(self, in_channels: int, channels: int, deconv_kernel: int, se_ratio: int, **wnet) -> None:
+    def __init__(self, in_channels: int, channels: int, se_ratio: int, wnet: dict) -> None:
         super().__init__()
-        padding = (deconv_kernel - 1) // 2
         self.up = Sequential(
-            nn.ConvTranspose2d(
-                in_channels,
-                channels,
-                deconv_kernel,
-                stride=2,
-                padding=padding,
-                output_padding=2 + 2 * padding - deconv_kernel,
-                bias=False,
-            ),
+            nn.ConvTranspose2d(in_channels, channels, kernel_size=2, stride=2, bias=False),
             nn.BatchNorm2d(channels),
             nn.ReLU6(inplace=True),
         )
@@ -384,58 +303,24 @@ class WGNetNeck(BaseModule):
 
     Args:
         in_channels: Channels of the encoder maps, finest map first.
-        deconv_kernel: Kernel of the deconvolutions, 2, 3 or 4.
         se_ratio: Squeeze ratio of squeeze and excitation.
-        head_dim: Channels per head.
-        repeats: Pairs of window and global attention in a WNet.
-        out_proj: Output projection of the attentions.
-        ffn_expand: Expansion of the inverted residual in a WNet.
-        ffn_kernel: Kernel of the inverted residual in a WNet.
-        window_attn: Have window attention (Table 4).
-        global_attn: Have global attention (Table 4).
-        sdpa: Use the fused attention of PyTorch, not the two products it consists of.
+        wnet: Arguments of :class:`WNet`.
         init_cfg: Initialization config of MMEngine.
 
     Raises:
-        ValueError: For an unknown deconvolution kernel, or (in forward) a wrong number of maps.
+        ValueError: In forward, for a wrong number of maps.
     """
 
     def __init__(
         self,
-        in_channels: tuple[int, ...] = (128, 192, 224, 480),
-        deconv_kernel: int = 2,
+        in_channels: tuple[int, ...] = (96, 160, 192, 384),
         se_ratio: int = 16,
-        head_dim: int = 32,
-        repeats: int = 1,
-        out_proj: bool = True,
-        ffn_expand: int = 2,
-        ffn_kernel: int = 5,
-        window_attn: bool = True,
-        global_attn: bool = True,
-        sdpa: bool = True,
+        wnet: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg or [*_init_cfg(), dict(type='Normal', layer='ConvTranspose2d', std=0.001)])
-        if deconv_kernel not in (2, 3, 4):
-            raise ValueError(f'WGNetNeck: deconv_kernel={deconv_kernel} must be 2, 3 or 4 to double the map')
         coarse_to_fine = tuple(in_channels)[::-1]
-        self.ups = ModuleList(
-            UpStage(
-                coarse,
-                fine,
-                deconv_kernel,
-                se_ratio,
-                head_dim=head_dim,
-                repeats=repeats,
-                out_proj=out_proj,
-                ffn_expand=ffn_expand,
-                ffn_kernel=ffn_kernel,
-                window_attn=window_attn,
-                global_attn=global_attn,
-                sdpa=sdpa,
-            )
-            for coarse, fine in pairwise(coarse_to_fine)
-        )
+        self.ups = ModuleList(UpStage(coarse, fine, se_ratio, wnet or {}) for coarse, fine in pairwise(coarse_to_fine))
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor]:
         """Decode the encoder maps, finest first, into one map (B, in_channels[0], H / 4, W / 4)."""

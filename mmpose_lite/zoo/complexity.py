@@ -11,11 +11,13 @@ torchstat  hooks on modules, as the package torchstat, which Lite-HRNet and its 
            linear layers, 2 per element of a batch norm, 1 per element of a ReLU, bins of an adaptive pooling; a
            module that is called twice counts once. Papers then print M = 2 ** 20
 mmengine   ``mmengine.analysis``: traced operators, norms included, fused attention not included
+traced     the same with the two products of fused attention
 macs       convolutions, transposed convolutions (at input positions), linear layers and all matrix products, those
            of attention included (``torch.utils.flop_counter``)
 ========== =========================================================================================================
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -27,7 +29,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils.flop_counter import FlopCounterMode
 
-COUNTERS = ('mmcv', 'torchstat', 'mmengine', 'macs')
+COUNTERS = ('mmcv', 'torchstat', 'mmengine', 'traced', 'macs')
 
 
 class _Tensors(nn.Module):
@@ -65,8 +67,10 @@ def count(model: nn.Module, input_shape: tuple[int, int, int], counter: str = 'm
     model.eval()
     try:
         image = torch.zeros(1, *input_shape, device=next(model.parameters()).device)
-        if counter == 'mmengine':
+        if counter in ('mmengine', 'traced'):
             analyzer = FlopAnalyzer(_Tensors(model), (image,))
+            if counter == 'traced':
+                analyzer.set_op_handle('aten::scaled_dot_product_attention', _attention_macs)
             return int(analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total())
         if counter == 'macs':
             # the math backend spells attention out as the two products it consists of
@@ -76,6 +80,12 @@ def count(model: nn.Module, input_shape: tuple[int, int, int], counter: str = 'm
         return _count_modules(model, image, _mmcv_rule if counter == 'mmcv' else _torchstat_rule, counter == 'mmcv')
     finally:
         model.train(was_training)
+
+
+def _attention_macs(inputs: list, outputs: list) -> int:
+    """Of ``q @ k.T`` and of the weights with v, from the jit's values for q (..., N, c), k (..., M, c) and v."""
+    q, k = (value.type().sizes() for value in inputs[:2])
+    return 2 * math.prod(q) * k[-2]
 
 
 def _count_modules(

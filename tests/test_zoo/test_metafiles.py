@@ -160,7 +160,7 @@ def test_rows_without_printed_flops_are_blank():
     entry = next(entry for entry in ENTRIES if entry.name.startswith('td-hm_wgnet-w_'))
     cost = Cost(entry, entry.recorded)
     row = next(line for line in as_table([cost]).splitlines() if line.startswith(entry.name))
-    assert row.split()[2:] == ['4,938,839', '4.9', 'M', 'exact', '2,148,217,984', '2,544,384,640']
+    assert row.split()[2:] == ['4,934,686', '4.9', 'M', 'exact', '1,730,825,984', '2,361,476,864']
     assert as_json([cost])[0]['flops_printed'] is None
 
 

@@ -13,6 +13,6 @@ model = dict(
     backbone=dict(type='WGNet'),
     neck=dict(type='WGNetNeck'),
     head=dict(
-        in_channels=128,
+        in_channels=96,
         out_channels=17,
         deconv_out_channels=None))  # the decoder is each config's codec
