@@ -1,5 +1,6 @@
 """The metafiles: one schema, and every number in them computed again."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -29,8 +30,10 @@ def test_the_index_imports_every_metafile():
 MODEL_KEYS = {'Config', 'In Collection', 'Name', 'Metadata', 'Results'}
 NUMBERS = {'Parameters': int, 'FLOPs': int} | {f'FLOPs ({name})': int for name in COUNTERS if name != 'mmengine'}
 TEXTS = {'Training Data': str, 'Input': str}
-PRINTED = ('Paper Parameters', 'Paper FLOPs', 'Paper FLOPs Counter', 'Paper Digits', 'Paper Note')
-CONVENTIONS = {'Paper FLOPs Digits': str, 'Paper FLOPs Unit': int}
+PRINTED = ('Paper Parameters', 'Paper FLOPs', 'Paper FLOPs Counter', 'Paper Digits', 'Paper Note', 'Paper Speed')
+CONVENTIONS = {'Paper FLOPs Digits': str, 'Paper FLOPs Unit': int, 'Paper Hardware': str}
+
+RESULTS = dict(COCO=('COCO', 'COCO test-dev'), MPII=('MPII', 'MPII test'))
 
 
 @pytest.mark.parametrize('path', METAFILES, ids=lambda path: path.parent.name)
@@ -62,7 +65,7 @@ def test_one_schema_for_all(path):
         for result in model.get('Results', []):
             # we have no accuracy of our own yet
             assert result['Source'] == 'reported by the paper'
-            assert result['Dataset'] == data['Training Data']
+            assert result['Dataset'] in RESULTS[data['Training Data']]
             assert all(0 < value < 1 for value in result['Metrics'].values())
 
 
@@ -89,6 +92,26 @@ def test_numbers_are_those_of_the_built_network(entry):
 def test_printed_numbers_are_met_or_it_is_said_why_not(entry):
     cost = Cost(entry, entry.recorded)  # which the test above compares with the network
     assert (False in (cost.parameters_exact, cost.flops_exact)) == bool(entry.note)
+
+
+COCO_METRICS = ('AP', 'AP@0.5', 'AP@0.75', 'AP (M)', 'AP (L)', 'AR')
+PCKH_METRICS = ('Head', 'Shoulder', 'Elbow', 'Wrist', 'Hip', 'Knee', 'Ankle', 'Mean')
+
+
+def test_metafiles_hold_all_that_the_papers_print_of_their_networks():
+    listed = []
+    for path in METAFILES:
+        for model in yaml.safe_load(path.read_text())['Models']:
+            if 'Paper Speed' in model['Metadata']:
+                listed.append((model['Name'], 'speed', model['Metadata']['Paper Speed']))
+            for result in model.get('Results', []):
+                names = PCKH_METRICS if result['Dataset'].startswith('MPII') else COCO_METRICS
+                assert list(result['Metrics']) == [name for name in names if name in result['Metrics']]
+                values = ' '.join(f'{100 * value:.1f}' for value in result['Metrics'].values())
+                listed.append((model['Name'], result['Dataset'], values))
+    with (Path(__file__).parent / 'papers.csv').open() as file:
+        printed = [(row['config'], row['data'], row['printed']) for row in csv.DictReader(file)]
+    assert sorted(listed) == sorted(printed)
 
 
 def test_misprints_are_marked_as_off():
