@@ -42,7 +42,7 @@ def name_of(path: Path) -> str:
 def size_of(path: Path) -> tuple[str, tuple[int, int]]:
     """Data set, height and width that the name announces."""
     data, height, width = re.search(
-        r'_(coco|mpii|toy|ap10k|wflw)-(\d+)x(\d+)(?:_gt-boxes|_test-dev)?$', path.stem
+        r'_(coco|mpii|toy|ap10k|wflw)-(\d+)x(\d+)(?:_gt-boxes|_test-dev|_test)?$', path.stem
     ).groups()
     return data, (int(height), int(width))
 

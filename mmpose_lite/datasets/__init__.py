@@ -3,5 +3,6 @@
 from .. import _plugin  # noqa: F401
 from .blur import Blur
 from .loading import LoadIntactImage
+from .mpii_test import MpiiPredictions, MpiiTestDataset
 
-__all__ = ['Blur', 'LoadIntactImage']
+__all__ = ['Blur', 'LoadIntactImage', 'MpiiPredictions', 'MpiiTestDataset']
