@@ -61,3 +61,12 @@ def test_plain_commands_are_those_of_make(target):
             if re.match(r'configs/|demo/|mmpose_lite/|--(?!work-dir|resume|val)|\d+$', word) and word != '100':
                 assert word in plain, f'{word} of `make {target}` is not in docs/install.md'
     assert commands
+
+
+def test_baselines_are_configs_of_mmpose():
+    import mmpose
+
+    names = re.findall(r'`((?:coco|mpii)/[\w-]+\.py)`', (ROOT / 'docs/baselines.md').read_text())
+    assert len(names) > 15
+    folder = Path(mmpose.__file__).parent / '.mim/configs/body_2d_keypoint/topdown_heatmap'
+    assert [name for name in names if not (folder / name).is_file()] == []

@@ -13,6 +13,7 @@ COCO = MMPOSE / 'topdown_heatmap/coco'
 # config, width and height
 NETWORKS = {
     'LGM-Pose': (POSE_CONFIG, (128, 128)),
+    'LGM-Pose, channels': (POSE_CONFIG, (128, 128)),
     'Greit-HRNet': (ROOT / 'configs/greit_hrnet/td-hm_greit-hrnet-18_8xb32-210e_coco-256x192.py', (64, 96)),
     'HEViTPose': (ROOT / 'configs/hevitpose/td-hm_hevitpose-t_2xb64-210e_coco-256x256.py', (128, 128)),
     'HEViTPose, SimCC': (ROOT / 'configs/hevitpose/td-simcc_hevitpose-t_1xb32-210e_coco-256x256.py', (128, 128)),
@@ -40,6 +41,8 @@ def small_config(name: str, folder: Path) -> Path:
         )  # random weights give flat maps as it is
         config.model.test_cfg.shift_heatmap = False
         config.test_dataloader.dataset.pipeline[2].use_udp = True
+    if name.endswith('channels'):
+        config.model.backbone.norm_axis = 'channels'
     config.model.backbone.pop('init_cfg', None)
     path = folder / f'td-{path.stem}.py'
     config.dump(str(path))
