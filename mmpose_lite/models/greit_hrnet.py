@@ -1,9 +1,8 @@
 """Greit-HRNet: Grouped Lightweight High-Resolution Network for Human Pose Estimation (Han and Wang, 2024).
 
 Lite-HRNet with three replacements, each of which can be switched off (Table 6): channel weighting by groups of
-resolutions (GCW), global spatial weighting (GSW) and a stem with large kernels (LKS). Whatever the paper leaves open
-is a constructor argument, see ``configs/greit_hrnet/README.md``. Parameter names are those of MMPose's ``LiteHRNet``,
-so its checkpoints load into the common parts.
+resolutions (GCW), global spatial weighting (GSW) and a stem with large kernels (LKS). What the paper leaves open:
+``configs/greit_hrnet/README.md``. Parameter names are those of MMPose's ``LiteHRNet``, whose checkpoints load.
 
 The forward passes are not written as the equations are but as the faster forms that compute the same function (the
 tests hold the literal forms and compare): inputs are multiples of 32, so every branch is exactly twice as large as the
@@ -221,11 +220,7 @@ class LargeKernelStem(Stem):
         return _shuffled(x1, self.lka_half2_end(x2))
 
     def init_weights(self) -> None:
-        """Give LKA its own rule and nothing else.
-
-        The backbone has drawn all convolutions as Lite-HRNet's authors do; the inherited method would draw those in a
-        ConvModule anew by Kaiming's rule.
-        """
+        """Give LKA its own rule and nothing else: the inherited method would draw a ConvModule anew by Kaiming's."""
         for module in self.children():
             if isinstance(module, LargeKernelAttention):
                 module.init_weights()
