@@ -44,7 +44,7 @@ def test_odd_names_and_shapes(demo, tmp_path, picture, photos, capfd):
     assert len(list(out.rglob('*.json'))) == 11
     written = {path.name for path in out.rglob('*') if path.suffix in ('.jpg', '.png', '.bmp', '.jpeg')}
     assert {'no_suffix.jpg', 'c.jpg', 'd.jpg', 'thin.png', 'long.png', 'high.png', '7.bmp'} <= written, stems
-    assert not capfd.readouterr().err.count('topdown_demo:')
+    assert not capfd.readouterr().err.count('mmpose-lite:')
 
 
 def test_results_are_kept_where_drawing_fails(demo, photos, monkeypatch, capfd):
@@ -95,7 +95,7 @@ def test_bad_arguments_among_good_ones(demo, photos, tmp_path, capfd):
     assert code == 1
     assert len(list(out.iterdir())) == 3
     shown = capfd.readouterr()
-    said = [line for line in shown.err.splitlines() if 'topdown_demo: ' in line]
+    said = [line for line in shown.err.splitlines() if 'mmpose-lite: ' in line]
     assert len(said) == 6
     assert 'http://host/a.jpg is an address' in shown.err
     assert '3 poses in 3 of 9 inputs' in shown.out
@@ -130,9 +130,9 @@ def test_output_is_a_file(demo, photos, tmp_path, capfd):
         (('--out-dir', ''), '--out-dir is empty'),
     ],
 )
-def test_options_that_can_do_nothing(demo_module, capsys, args, message):
+def test_options_that_can_do_nothing(pose_command, capsys, args, message):
     with pytest.raises(SystemExit) as stopped:
-        demo_module.main(['x.jpg', *args])
+        pose_command(['x.jpg', *args])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
 

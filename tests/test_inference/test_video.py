@@ -120,7 +120,7 @@ def test_damaged_videos(demo, tmp_path, capfd):
     names = ('cut.avi', 'headless.mp4', 'empty.mp4', 'text.mkv', 'missing.mp4', 'good.mp4')
     code, out = demo(*(tmp_path / name for name in names))
     assert code == 1
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('topdown_demo: ')]
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('mmpose-lite: ')]
     assert len(said) == 5
     problems = ('is cut short or damaged', 'is not a video', 'is an empty', 'is not a video', 'does not exist')
     for name, problem in zip(names[:5], problems, strict=True):
@@ -409,7 +409,7 @@ def test_ctrl_c(tmp_path, weights, demo):
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert 'Traceback' not in said
-    assert 'topdown_demo: stopped; what is done is kept, and --resume goes on from there' in said
+    assert 'mmpose-lite: stopped; what is done is kept, and --resume goes on from there' in said
     done = len(lines(partial))
     assert 0 < done < 3000
     assert {p.name for p in out.iterdir()} == {'clip.jsonl.partial', 'clip.partial.mp4'}
