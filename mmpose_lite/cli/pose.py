@@ -15,6 +15,7 @@ import argparse
 import logging
 import math
 import os
+import re
 import signal
 import sys
 import warnings
@@ -108,6 +109,8 @@ def check(args: argparse.Namespace) -> None:
     for name, value in vars(args).items():
         if value == '' or (isinstance(value, float) and not math.isfinite(value)):
             args.wrong(f'--{name.replace("_", "-")} is {value if value else "empty: was a variable not set?"}')
+    if not re.fullmatch(r'(cpu|cuda|mps|xpu|npu|mlu|musa)(:\d+)?', args.device):
+        args.wrong(f'--device {args.device} is unknown: use cpu, cuda or cuda:1')
     if args.image_ids and not args.boxes:
         args.wrong('--image-ids goes with --boxes')
     for name in ('bbox_thr', 'nms_thr', 'kpt_thr'):
@@ -199,6 +202,10 @@ def pose(args: argparse.Namespace) -> int:
     for error in inputs.errors:
         runner.report(error)
     runner({path: inputs.results[path] for path in paths})
+    if args.boxes and pipeline.left_out and not runner.poses:
+        raise ValueError(
+            f'{args.boxes}: all {pipeline.left_out} boxes of the inputs lie off their pictures or are huge'
+        )
     number = len(paths) + len(inputs.errors)
     done = number - runner.failed - runner.skipped
     skipped = f', {runner.skipped} were finished before' if runner.skipped else ''

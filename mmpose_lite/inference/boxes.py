@@ -129,6 +129,10 @@ class BoxFile:
     @staticmethod
     def _image_names(content: dict) -> dict[int | str, str]:
         names = {}
+        if 'images' not in content or not isinstance(content.get('annotations', []), list):
+            raise ValueError(
+                f'a dictionary of {", ".join(map(repr, list(content)[:3]))} without images and annotations'
+            )
         for image in content['images']:
             number = _whole_number(image['id'])
             names[str(image['id']) if number is None else number] = str(image['file_name'])

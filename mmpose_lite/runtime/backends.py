@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ..files import check_content
 from .contract import KEY
 
 logger = logging.getLogger(__name__)
@@ -141,9 +142,11 @@ def open_network(path: str | Path, backend: str, threads: int | None = None, pre
     for file in (path, path.with_suffix('.bin')) if path.suffix == '.xml' else (path,):
         if not file.is_file():
             raise FileNotFoundError(f'{file} does not exist: check the path')
+    check_content(path)
     try:
         return BACKENDS[backend](path, threads, precision)
     except (ImportError, ValueError):
         raise
     except Exception as error:  # each runtime has its own kinds
-        raise ValueError(f'{path} is damaged, cut short or no network: export or copy it again ({error})') from error
+        said = ' '.join(str(error).split())
+        raise ValueError(f'{path} is damaged, cut short or no network: export or copy it again ({said})') from error
