@@ -432,3 +432,19 @@ def test_two_processes_share_the_inputs(tmp_path, weights):
     assert all(len(lines(out / f'{name}.jsonl')) == 3 for name in 'acde')
     assert [f'{name}.mp4' in said[0] for name in 'abcde'] == [True, False, True, False, True]
     assert [f'{name}.mp4' in said[1] for name in 'abcde'] == [False, False, False, True, False]
+
+
+def test_a_partial_line_without_people_is_done_again(tmp_path):
+    (tmp_path / 'x.jsonl.partial').write_text('{"frame": 0, "instances": []}\n{"frame": 1}\n')
+    with ResultLines(tmp_path / 'x.jsonl', resume=True) as results:
+        assert results.count == 1
+        assert [len(poses) for poses in results.stored(17)] == [0]
+
+
+def test_finished_results_keep_their_name_where_drawing_them_fails(tmp_path):
+    line = '{"frame": 0, "instances": []}\n'
+    (tmp_path / 'x.jsonl').write_text(line)
+    with pytest.raises(OSError, match='no encoder'), ResultLines(tmp_path / 'x.jsonl', resume=True, reopen=True):
+        raise OSError('no encoder')
+    assert [path.name for path in tmp_path.iterdir()] == ['x.jsonl']
+    assert (tmp_path / 'x.jsonl').read_text() == line
