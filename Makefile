@@ -25,16 +25,16 @@ demo: setup
 	mmpose-lite toy-data $(OUT)/people --train 800 --val 100
 	mmpose-lite toy-data $(OUT)/scene --train 0 --val 6 --seed 11
 	mmpose-lite toy-video $(OUT)/walk.mp4 --people 2 --seed 3
-	@echo "[demo] 2/5 the networks that ship, on some of them; on your photograph: python demo/topdown_demo.py PHOTO"
-	python demo/topdown_demo.py $(OUT)/scene/images --out-dir $(OUT)/shipped
+	@echo "[demo] 2/5 the networks that ship, on some of them; on your photograph: mmpose-lite pose PHOTO"
+	mmpose-lite pose $(OUT)/scene/images --out-dir $(OUT)/shipped
 	@echo "[demo] 3/5 training LGM-Pose on them: about 5 minutes on 2 cores"
 	MPII_ROOT=$(OUT)/people mim train mmpose $(POSE) --work-dir $(OUT)/train --resume
 	@echo "[demo] 4/5 testing it"
 	MPII_ROOT=$(OUT)/people mim test mmpose $(POSE) --checkpoint $$(cat $(OUT)/train/last_checkpoint) \
 	    --work-dir $(OUT)/test 2>&1 | tee $(OUT)/test.log
 	@echo "[demo] 5/5 people found by the detector that ships, skeletons by the network just trained"
-	python demo/topdown_demo.py $(OUT)/scene/images $(OUT)/walk.mp4 --track --smooth --pose-config $(POSE) \
-	    --pose-checkpoint $$(cat $(OUT)/train/last_checkpoint) \
+	mmpose-lite pose $(OUT)/scene/images $(OUT)/walk.mp4 --track --smooth --pose $(POSE) \
+	    --weights $$(cat $(OUT)/train/last_checkpoint) \
 	    --out-dir $(OUT)/poses
 	@echo
 	@echo "Done. Look at the pictures and the video in $(OUT)/poses; the poses in pixels are in the .json and .jsonl beside."

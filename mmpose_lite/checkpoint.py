@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from .errors import CheckpointError
-from .files import sha256
+from .files import check_content, sha256
 
 TORCH_VERSION = tuple(int(part) for part in torch.__version__.split('.')[:2])
 
@@ -132,6 +132,10 @@ def load_from_local(filename: str, map_location: str | torch.device | None = Non
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {filename} does not exist: check the path')
+    try:
+        check_content(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     if expected is None and path.suffix == '.safetensors':  # MMEngine names .pth files by the hash of something else
         expected = published_hash(path.name)
     if expected:

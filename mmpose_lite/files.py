@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+LFS = b'version https://git-lfs.github.com/spec/'
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -17,6 +18,19 @@ def zoo_root() -> Path:
         if (root / 'model-index.yml').is_file():
             return root
     raise FileNotFoundError(f'no model-index.yml in {PACKAGE / ".mim"} or {PACKAGE.parent}: install mmpose_lite again')
+
+
+def check_content(path: str | Path, content: bytes | None = None) -> None:
+    """Notice a pointer of Git LFS in the place of a file, by its content where that was read already.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    if content is None and os.path.isfile(path):  # a pipe can be read once only
+        with open(path, 'rb') as file:
+            content = file.read(len(LFS))
+    if content and content.startswith(LFS):
+        raise ValueError(f'{path} is a pointer of Git LFS, not the file: run `git lfs pull` where it comes from')
 
 
 def sha256(path: str | Path) -> str:
@@ -37,6 +51,8 @@ def naming_full_disk(path: Path) -> Iterator[None]:
         if error.errno in DISK_FULL:
             message = f'no room left to write {path}: free disk space; a resumed run goes on from there'
             raise OSError(error.errno, message) from error
+        if isinstance(error, IsADirectoryError):
+            raise IsADirectoryError(f'{path} is a folder, where a result should go: write elsewhere') from error
         if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
             raise FileNotFoundError(f'{path} cannot be written: its folder was deleted meanwhile') from error
         raise

@@ -46,7 +46,7 @@ def test_help():
     shown = run('--help')
     assert shown.returncode == 0
     assert [name in shown.stdout for name in ('pose network:', 'person boxes', 'videos:', 'output:')] == [True] * 4
-    assert shown.stdout.partition('examples:')[2].count('topdown_demo.py') == 4
+    assert shown.stdout.partition('examples:')[2].count('mmpose-lite pose') == 4
 
 
 def test_pictures_with_a_detector(tmp_path, toy_root):
@@ -56,7 +56,7 @@ def test_pictures_with_a_detector(tmp_path, toy_root):
     args += ('--nms-thr', 0.01)  # few boxes
     done = run(toy_root / 'images', *args, '--out-dir', tmp_path / 'out')
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count('\n') == 1
+    assert done.stdout.count('\n') == 2
     assert 'poses in 12 of 12 inputs' in done.stdout
     assert 'Warning' not in done.stderr
     for photo in (toy_root / 'images').iterdir():

@@ -35,6 +35,9 @@ for part in ('models', 'torch_backend', 'zoo.metafiles'):
         raise SystemExit(f'mmpose_lite.{part} was imported without torch')
 PYTHON
 runtime/bin/python -m mmpose_lite info
+runtime/bin/python -c 'import cv2, numpy; cv2.imwrite("photo.jpg", numpy.full((200, 200, 3), 127, "uint8"))'
+runtime/bin/mmpose-lite pose photo.jpg --out-dir bare
+test -f bare/photo.json
 
 echo "== the plugin: pip install --no-build-isolation 'mmpose_lite[mmpose]' mmcv-lite==2.1.0"
 "$python" -m venv plugin

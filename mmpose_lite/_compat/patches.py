@@ -166,6 +166,7 @@ def read_annotations_in_any_encoding() -> bool:
 def name_broken_annotation_files() -> bool:
     """Make CocoDataset and MpiiDataset name the annotation file they cannot read, instead of a bare KeyError."""
     from mmpose.datasets.datasets import CocoDataset, MpiiDataset
+    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
     def explain(load: Callable, layout: str) -> Callable:
         @functools.wraps(load)
@@ -191,7 +192,24 @@ def name_broken_annotation_files() -> bool:
         wrapper.explained = True
         return wrapper
 
+    def never_empty(load: Callable) -> Callable:
+        @functools.wraps(load)
+        def wrapper(self):
+            found = load(self)
+            if not found:
+                raise ValueError(
+                    f'{self.bbox_file or self.ann_file}: nobody in it can be used: all are crowds, lack keypoints or '
+                    'a box of their category. `mmpose-lite check-data CONFIG` says which'
+                )
+            return found
+
+        wrapper.explained = True
+        return wrapper
+
     changed = False
+    if not hasattr(BaseCocoStyleDataset.load_data_list, 'explained'):
+        BaseCocoStyleDataset.load_data_list = never_empty(BaseCocoStyleDataset.load_data_list)
+        changed = True
     for dataset, layout in ((CocoDataset, 'a COCO keypoint file'), (MpiiDataset, "MMPose's JSON form of MPII")):
         if not hasattr(dataset._load_annotations, 'explained'):
             dataset._load_annotations = explain(dataset._load_annotations, layout)

@@ -97,6 +97,18 @@ def _plain(name: object) -> str:
     return re.sub(r'[\s_-]+', '_', str(name).strip().lower())
 
 
+_PARTS = 'sh|elb|wri|ha|hip|kn|ank|fo|toe|eye|mou|ch|arm|leg|fin|th|hee|pal'
+
+
+def side_of(name: object) -> str | None:
+    """'l' or 'r' of a keypoint's name, abbreviated or not: 'left_eye', 'R-Sho', 'lwrist', 'KneeL'; else None."""
+    text = re.sub(r'(?<=[a-z])(?=[A-Z])', '_', str(name).strip()).lower()
+    words = re.split(r'[^a-z]+', text)
+    found = [word[0] for word in words if word in ('left', 'right', 'l', 'r')]
+    found = found or re.findall(rf'^(l|r)(?=eft|ight|{_PARTS})', words[0])
+    return found[0] if len(set(found)) == 1 else None
+
+
 def check_names(categories: object, names: list[str], found: Findings) -> set[int]:
     """Compare the keypoint names of a file with those of the data set class; returns the ids of the categories."""
     ids = set()
@@ -118,6 +130,13 @@ def check_names(categories: object, names: list[str], found: Findings) -> set[in
                 found['keypoint_order'].append(f'{name}: {", ".join(map(str, written))}; class: {", ".join(names)}')
         elif len(written) != len(names) or set(theirs) & set(ours):
             found['keypoint_names'].append(f'{name}: {", ".join(map(str, written))}; class: {", ".join(names)}')
+        else:  # other names altogether, whose sides can be compared
+            sides = [(side_of(a), side_of(b)) for a, b in zip(written, names, strict=True)]
+            found['keypoint_order'] += [
+                f'{name}: {written[k]} in the place of {names[k]}'
+                for k, (a, b) in enumerate(sides)
+                if a and b and a != b
+            ]
     return ids
 
 
@@ -325,13 +344,18 @@ def check_boxes(path: Path, images: set[int], found: Findings) -> None:
     used = 0
     for index, box in enumerate(boxes):
         try:
+            if isinstance(box['category_id'], bool):
+                raise ValueError(f'category_id {_short(box["category_id"])} is no number')
             if box['category_id'] != 1:
                 continue
             if not _whole(box['image_id']) or box['image_id'] not in images:
                 raise ValueError(f'image_id {_short(box["image_id"])} is no picture of the annotation file')
             if not min(_numbers(box['bbox'], 4)[2:]) > 0:
                 raise ValueError(f'bbox {_short(box["bbox"])} has no area')
-            _number(box['score'])
+            if min(box['bbox'][2:]) < 1:
+                raise ValueError(f'bbox {_short(box["bbox"])} is less than a pixel wide or high: shares for pixels?')
+            if not 0 < _number(box['score']) <= 1:
+                raise ValueError(f'score {box["score"]} is not above 0 and at most 1')
         except (KeyError, TypeError, ValueError) as error:
             found['bbox_file'].append(f'{path}, box {index}: {error!r}')
             continue

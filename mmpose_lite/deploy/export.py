@@ -11,8 +11,9 @@ import torch
 
 from ..files import sha256
 from ..fold import Inference, fold
-from ..runtime.contract import KEY, Contract
+from ..runtime.contract import KEY, Contract, Metadata
 from ..version import __version__
+from . import detector
 from .graph import OPSET, export_network, write_onnx
 from .verify import Check, ExportError, verify
 
@@ -32,8 +33,8 @@ class Export:
     """
 
     path: Path
-    contract: Contract
-    checks: list[Check]
+    contract: Metadata
+    checks: list[Check] | list[str]
 
 
 def load_model(config: str | Path, checkpoint: str | Path | None = None) -> tuple[torch.nn.Module, Contract]:
@@ -80,8 +81,8 @@ def export(
     """Write a network as ONNX, after running it and comparing it with PyTorch.
 
     Args:
-        config: Config of a TopdownPoseEstimator with heatmaps or SimCC.
-        checkpoint: Its weights, ``.pth`` or ``.safetensors``; ``None`` for random ones.
+        config: Config of a TopdownPoseEstimator with heatmaps or SimCC, or of an RTMDet of MMDetection.
+        checkpoint: Its weights, ``.pth`` or ``.safetensors``; ``None`` for random ones (not of a detector).
         out: File to write, ``.onnx``.
         fp16: Store weights in half precision: half the size. Computation stays in float32.
         opset: ONNX operator set.
@@ -100,15 +101,25 @@ def export(
         import onnxruntime  # noqa: F401  (the verification needs it)
     except ImportError as error:
         raise ImportError(f"{error.name} is not installed: pip install 'mmpose_lite[onnx]'") from error
-    model, contract = load_model(config, checkpoint)
+    from ..torch_backend.loading import read_config
+
+    if 'bbox_head' in read_config(config).get('model', {}):
+        network, contract, compare = _detector(config, checkpoint)
+        names = detector.OUTPUTS
+    else:
+        model, contract = load_model(config, checkpoint)
+        network, names = Inference(fold(copy.deepcopy(model))), None
+
+        def compare(path: Path, contract: Contract) -> list[Check]:
+            return verify(path, Inference(model), network, contract)
+
     versions = contract.versions | dict(opset=opset, exporter='torch.onnx.export (TorchScript)')
     contract = replace(contract, precision='fp16' if fp16 else 'fp32', versions=versions)
-    network, folded = Inference(model), Inference(fold(copy.deepcopy(model)))
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'{out.name}.partial')
+    partial = out.with_name(f'{out.stem}.partial.onnx')
     try:
         try:
-            write_onnx(folded, contract.input_size, partial, opset=opset)
+            write_onnx(network, contract.input_size, partial, opset=opset, names=names)
         except RuntimeError as error:  # the exporter's own kinds of error among them
             raise ExportError(f'{config}: torch.onnx cannot export this network: {error}') from error
         graph = onnx.load(partial)
@@ -118,13 +129,33 @@ def export(
         onnx.helper.set_model_props(graph, {KEY: contract.to_json()})
         onnx.checker.check_model(graph)
         onnx.save(graph, partial)
-        checks = verify(partial, network, folded, contract)
+        checks = compare(partial, contract)
         for check in checks:
             on_check(str(check))
         os.replace(partial, out)
     finally:
         partial.unlink(missing_ok=True)
     return Export(out, contract, checks)
+
+
+def _detector(config: str | Path, checkpoint: str | Path | None) -> tuple[torch.nn.Module, Metadata, Callable]:
+    """A detector to export, its contract, and what compares a file of it with PyTorch."""
+    import mmdet
+    import onnx
+
+    from ..torch_backend import PersonDetector
+
+    if checkpoint is None:
+        raise ValueError(f'{config} is of a detector, which is exported with its weights: name them')
+    people = PersonDetector(config, checkpoint, score_thr=detector.LOWEST)
+    network = detector.Detections(people.model).eval()
+    contract = detector.make_contract(people, config, sha256(checkpoint))
+    versions = dict(mmpose_lite=__version__, mmdet=mmdet.__version__, torch=torch.__version__, onnx=onnx.__version__)
+
+    def compare(path: Path, contract: Metadata) -> list[str]:
+        return detector.verify(path, network, people, contract)
+
+    return network, replace(contract, versions=versions), compare
 
 
 def halve_weights(graph) -> None:

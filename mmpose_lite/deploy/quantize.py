@@ -88,7 +88,8 @@ class People:
                 area = person.get('area')
                 if not (isinstance(area, int | float) and 0 < area < np.inf):
                     area = width * height / 2
-                images[person['image_id']]['file_name']  # is there
+                if 'file_name' not in images.get(person['image_id'], ()):
+                    raise ValueError(f'image_id {person["image_id"]} of a person is not among its images')
                 category = person.get('category_id', 1)
                 labelled = dict(num_keypoints=int((points[2::3] > 0).sum()), keypoints=points.tolist())
                 row = dict(person, bbox=box, area=area, iscrowd=0, category_id=category, **labelled)

@@ -16,7 +16,7 @@ from ..runtime.crops import Cropper
 from ..runtime.decode import decode
 from .graph import write_onnx
 
-PIXELS = 0.01
+PIXELS = dict(fp32=0.01, fp16=0.05)  # of keypoints, by the precision of the weights
 TOLERANCE = dict(fp32=1e-4, fp16=5e-3)  # of the outputs, by the precision of the weights
 PROBES, STEP = 8, 0.25  # the smallest step between pixels of outputs is half a pixel of the crop, SimCC's
 
@@ -147,9 +147,9 @@ def verify(path: str | Path, network: Inference, folded: Inference, contract: Co
         except Exception as error:  # each operator has its own
             raise ExportError(f'ONNX Runtime cannot run the export at batch {len(images)}: {error}') from error
         check = compare(name, found, expected, contract, tolerance)
-        if not (check.error <= tolerance and check.pixels <= PIXELS):
+        if not (check.error <= tolerance and check.pixels <= PIXELS[contract.precision]):
             blame = first_different_stage(network, folded, images, contract, tolerance)
-            limits = f'allowed are {tolerance:.0e} and {PIXELS} px'
+            limits = f'allowed are {tolerance:.0e} and {PIXELS[contract.precision]} px'
             raise ExportError(f'nothing written: the export differs. {check}; {limits}. First to differ: {blame}')
         checks.append(check)
     return checks

@@ -130,6 +130,10 @@ class ResumableCheckpointHook(CheckpointHook):
             self._save_checkpoint_with_step(runner, runner.epoch, dict(epoch=runner.epoch, iter=runner.iter))
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
+        best = self.key_indicators[0] if self.save_best else None
+        if best and metrics.get(best) == -1:  # COCO's AP of nobody
+            runner.logger.warning(f'{best} is -1, of nobody who could be scored: no best checkpoint is kept')
+            return
         super()._save_best_checkpoint(runner, metrics)
         self.file_backend.remove_outdated()
 

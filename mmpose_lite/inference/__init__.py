@@ -3,6 +3,7 @@
 from .boxes import BoxFile, BoxSource, whole_image
 from .drawing import Drawer
 from .files import Inputs, list_inputs, read_image, shard, write_image, write_json
+from .load import load
 from .poses import Frame, Poses
 from .runner import Runner
 from .smoothing import PoseSmoother
@@ -26,6 +27,7 @@ __all__ = [
     'VideoReader',
     'VideoWriter',
     'list_inputs',
+    'load',
     'read_image',
     'shard',
     'whole_image',

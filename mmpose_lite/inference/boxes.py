@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import check_threshold
 from ..json_file import read_json
+from ..runtime.detector import BOX_THR
 from .files import is_video
 from .poses import Frame
 
@@ -83,7 +84,7 @@ class BoxFile:
     def __init__(
         self,
         path: str | Path,
-        score_thr: float = 0.3,
+        score_thr: float = BOX_THR,
         category: int = 1,
         annotations: str | Path | None = None,
     ) -> None:
@@ -128,6 +129,10 @@ class BoxFile:
     @staticmethod
     def _image_names(content: dict) -> dict[int | str, str]:
         names = {}
+        if 'images' not in content or not isinstance(content.get('annotations', []), list):
+            raise ValueError(
+                f'a dictionary of {", ".join(map(repr, list(content)[:3]))} without images and annotations'
+            )
         for image in content['images']:
             number = _whole_number(image['id'])
             names[str(image['id']) if number is None else number] = str(image['file_name'])

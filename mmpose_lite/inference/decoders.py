@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..files import check_content
 from .files import check_file, native_path
 
 CONVERT = 'convert it: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4'
@@ -29,6 +30,7 @@ def open_video(path: Path, live: bool = False) -> AvVideo | CvVideo:
     if live:
         return CvVideo(path, live=True)
     check_file(path)
+    check_content(path)
     if not path.stat().st_size:
         raise ValueError(f'{path} is an empty file: copy or download it again')
     try:
@@ -179,6 +181,8 @@ class CvVideo:
         self.path, self.live, self.count, self.seconds, self._frozen = path, live, 0, 0.0, 0
         self._stack = ExitStack()
         if live:
+            if logging := getattr(cv2.utils, 'logging', None):  # it would print which drivers know no such camera
+                logging.setLogLevel(logging.LOG_LEVEL_SILENT)
             self.capture = cv2.VideoCapture(int(str(path)))
             if not self.capture.isOpened():
                 raise FileNotFoundError(f'no camera {path}: plug one in, or check its number (0 is the first)')

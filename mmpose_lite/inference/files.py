@@ -2,6 +2,7 @@
 
 import codecs
 import glob
+import io
 import json
 import logging
 import os
@@ -16,33 +17,27 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from ..files import atomic_path
+from ..files import atomic_path, check_content
 from ..pictures import decode_picture
 from .poses import Poses
 
 WRITTEN_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
 IMAGE_SUFFIXES = WRITTEN_SUFFIXES | {
-    '.jfif', '.jpe', '.dib', '.jp2', '.pgm', '.ppm', '.pnm', '.tga', '.avif', '.heic', '.heif',
+    '.jfif', '.jpe', '.dib', '.jp2', '.pgm', '.ppm', '.pnm', '.tga', '.avif', '.heic', '.heif', '.ico', '.dds', '.pcx',
+    '.sgi', '.qoi',
 }  # fmt: skip
 VIDEO_SUFFIXES = {
     '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.gif', '.ts', '.mts', '.m2ts', '.flv',
     '.3gp', '.3g2', '.asf', '.ogv', '.vob', '.mxf', '.mjpeg', '.mjpg', '.h264', '.264', '.h265', '.hevc',
 }  # fmt: skip
-IMAGE_STARTS = (
-    b'\xff\xd8',
-    b'\x89PNG',
-    b'BM',
-    b'II*',
-    b'MM\0*',
-    b'P1',
-    b'P2',
-    b'P3',
-    b'P4',
-    b'P5',
-    b'P6',
-    b'\0\0\0\x0cjP',
-)
+VIDEO_STARTS = (
+    b'GIF8', b'\x1aE\xdf\xa3', b'FLV', b'OggS', b'\0\0\x01\xba', b'\0\0\x01\xb3', b'\0\0\0\x01', b'\0\0\x01\x67',
+    b'\x30\x26\xb2\x75', b'\x06\x0e\x2b\x34',
+)  # fmt: skip
+VIDEO_BOXES = {b'ftyp', b'moov', b'mdat', b'free', b'wide', b'skip', b'pnot'}
+STILLS = (b'RIFF', b'\x89PNG', b'II*', b'MM\0*')  # formats of which some files hold several pictures
 IMAGE_BRANDS = {b'avif', b'avis', b'heic', b'heix', b'heim', b'heis', b'hevc', b'mif1', b'msf1'}
 
 logger = logging.getLogger(__name__)
@@ -75,11 +70,13 @@ def is_video(path: Path) -> bool:
         if suffix in IMAGE_SUFFIXES or not path.is_file():
             return False
         with path.open('rb') as file:
-            start = file.read(16)
+            start = file.read(377)
     except OSError:  # is reported when its turn comes
         return False
-    image = start.startswith(IMAGE_STARTS) or (start[:4] == b'RIFF' and start[8:12] == b'WEBP')
-    return bool(start) and not image and not (start[4:8] == b'ftyp' and start[8:12] in IMAGE_BRANDS)
+    if start[4:8] in VIDEO_BOXES:
+        return start[8:12] not in IMAGE_BRANDS
+    stream = {start[place : place + 1] for place in (0, 188, 376)} == {b'G'}
+    return start.startswith(VIDEO_STARTS) or (start[:4] == b'RIFF' and start[8:12] == b'AVI ') or stream
 
 
 def decode_text(content: bytes) -> str:
@@ -104,7 +101,7 @@ def _expand(item: str) -> Iterator[Path]:
     """
     if not item.strip():
         raise FileNotFoundError('an input is an empty text: name a file (was a variable not set?)')
-    if re.match('[A-Za-z][A-Za-z0-9+.-]+://', item):
+    if re.match('data:|[A-Za-z][A-Za-z0-9+.-]+:/', item) and not os.path.exists(item):
         raise FileNotFoundError(f'{item} is an address, which is not taken: download it and name the file')
     path = Path(item)
     if path.is_dir():
@@ -265,10 +262,21 @@ def read_image(path: Path) -> np.ndarray:
     path = Path(path)
     check_file(path)
     content = path.read_bytes()
+    check_content(path, content)
+    if content.startswith(STILLS) and (number := _pictures_in(content)) > 1:
+        logger.warning('%s holds %d pictures: the first is taken', path, number)
     try:
         return decode_picture(content)
     except OSError as error:
         raise ValueError(f'{path} {error}') from error
+
+
+def _pictures_in(content: bytes) -> int:
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            return getattr(file, 'n_frames', 1)
+    except Exception:  # Pillow has many; the decoder will say what is wrong
+        return 1
 
 
 @contextmanager

@@ -34,13 +34,15 @@ class ResultLines:
             os.replace(self.path, self.partial)
         if self._resume:
             self._drop_broken_end()
+        self._kept = self.count
         self._file = self.partial.open('a' if self._resume else 'w', encoding='utf-8')
         return self
 
     def __exit__(self, kind, *error) -> None:
         with suppress(OSError):  # a full disk was reported when a line was written
             self._file.close()
-        if kind is None:
+        unchanged = self._reopen and self.count == self._kept  # drawing failed, the poses were whole
+        if kind is None or unchanged:
             with naming_full_disk(self.path):
                 os.replace(self.partial, self.path)
         elif not self.count:
@@ -51,7 +53,8 @@ class ResultLines:
             good = 0
             for line in file:
                 try:
-                    if not line.endswith(b'\n') or json.loads(line)['frame'] != self.count:
+                    row = json.loads(line)
+                    if not line.endswith(b'\n') or row['frame'] != self.count or not isinstance(row['instances'], list):
                         break
                 except (ValueError, KeyError, TypeError, RecursionError):
                     break

@@ -305,5 +305,5 @@ class Runner:
         """Tell what is wrong with an input, and count it."""
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise error
-        tqdm.write(f'topdown_demo: {error}', file=sys.stderr)
+        tqdm.write(f'mmpose-lite: {error}', file=sys.stderr)
         self.failed += 1

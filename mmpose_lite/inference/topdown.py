@@ -45,6 +45,7 @@ class TopdownPipeline:
         self.dataset_meta = network.dataset_meta
         self.boxes = boxes
         self.batch_size = batch_size
+        self.left_out = 0  # boxes so far that had no pose to find
 
     def __call__(self, image: np.ndarray, path: str | Path = '') -> Poses:
         """Find the people in an image (H, W, 3), BGR uint8, and their poses.
@@ -78,8 +79,9 @@ class TopdownPipeline:
             boxed = (zip(group, self.boxes(group), strict=True) for group in groups)
         else:
             boxed = batched(sparse_boxes(frames, self.boxes, detect_every, frames_at_once > 1), frames_at_once)
-        for group in boxed:
+        for group in map(list, boxed):
             pairs = [(frame, clean_boxes(found, frame)) for frame, found in group]
+            self.left_out += sum(len(found) for _, found in group) - sum(len(found) for _, found in pairs)
             ids = [None] * len(pairs)
             if tracker:
                 selected = [tracker.select(found) for _, found in pairs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ..files import check_content
 from .contract import KEY
 
 logger = logging.getLogger(__name__)
@@ -115,3 +117,36 @@ class OpenVINO:
 
 
 BACKENDS: dict[str, Callable] = dict(onnxruntime=OnnxRuntime, openvino=OpenVINO)
+
+
+def installed_backend() -> str | None:
+    """The fastest runtime that is installed, None if there is none."""
+    packages = dict(openvino='openvino', onnxruntime='onnxruntime')
+    return next((name for name, package in packages.items() if importlib.util.find_spec(package)), None)
+
+
+def open_network(path: str | Path, backend: str, threads: int | None = None, precision: str = 'fp32') -> Callable:
+    """Load an exported file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If the runtime is not installed.
+        ValueError: If the file is damaged, or for an unknown backend or precision.
+    """
+    path = Path(path)
+    if backend not in BACKENDS:
+        raise ValueError(f'backend={backend!r} must be one of {", ".join(BACKENDS)}')
+    if path.suffix not in BACKENDS[backend].suffixes:
+        readable = ' and '.join(BACKENDS[backend].suffixes)
+        raise ValueError(f'{path}: {backend} reads {readable} files here; see `mmpose-lite export --help`')
+    for file in (path, path.with_suffix('.bin')) if path.suffix == '.xml' else (path,):
+        if not file.is_file():
+            raise FileNotFoundError(f'{file} does not exist: check the path')
+    check_content(path)
+    try:
+        return BACKENDS[backend](path, threads, precision)
+    except (ImportError, ValueError):
+        raise
+    except Exception as error:  # each runtime has its own kinds
+        said = ' '.join(str(error).split())
+        raise ValueError(f'{path} is damaged, cut short or no network: export or copy it again ({said})') from error

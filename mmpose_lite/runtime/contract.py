@@ -5,14 +5,49 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import ClassVar
 
 KEY = 'mmpose_lite'  # of the metadata entry, in ONNX files and in OpenVINO's
 FORMAT = 1
 DECODERS = ('msra', 'msra_dark', 'udp', 'simcc')
 
 
+class Metadata:
+    """What is stored as JSON in a file, in the fields of a dataclass.
+
+    Attributes:
+        task: What the network is for; files without one are of pose networks.
+    """
+
+    task: ClassVar[str]
+
+    def to_json(self) -> str:
+        """As it is stored."""
+        return json.dumps(asdict(self) | dict(task=self.task, format=FORMAT))
+
+    @classmethod
+    def from_json(cls, text: str | None, path: object) -> Metadata:
+        """Read what a file holds.
+
+        Raises:
+            ValueError: If that is nothing, damaged, or of a network for something else.
+        """
+        remedy = 'export it again with `mmpose-lite export CONFIG CHECKPOINT -o FILE.onnx`'
+        if not text:
+            raise ValueError(f'{path} has no mmpose_lite metadata (input size, codec, keypoints): {remedy}')
+        try:
+            values = json.loads(text)
+            if values['format'] > FORMAT:
+                raise ValueError(f'{path} was written by a newer mmpose_lite (format {values["format"]}): upgrade')
+            if values.get('task', 'pose') != cls.task:
+                raise ValueError(f'{path} is a {values.get("task", "pose")} network, not {cls.task}')
+            return cls(**{f.name: _tuples(values[f.name]) for f in fields(cls) if f.name in values})
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f'{path} has damaged metadata ({type(error).__name__}: {error}): {remedy}') from error
+
+
 @dataclass(frozen=True)
-class Contract:
+class Contract(Metadata):
     """The contract between an exported network and who runs it, stored as JSON in the file.
 
     Args:
@@ -40,8 +75,9 @@ class Contract:
         precision: Of the weights in the file: ``'fp32'``, ``'fp16'`` or ``'int8'``.
         checkpoint_sha256: Of the checkpoint file, ``None`` for random weights.
         versions: Of the software that wrote the file, the operator set and the exporter.
-        format: Version of this contract.
     """
+
+    task: ClassVar[str] = 'pose'
 
     config: str
     input_size: tuple[int, int]
@@ -64,35 +100,16 @@ class Contract:
     precision: str = 'fp32'
     checkpoint_sha256: str | None = None
     versions: dict = field(default_factory=dict)
-    format: int = FORMAT
 
     @property
     def kept(self) -> tuple[int, ...]:
         """Indices of the keypoints that come out."""
         return self.output_keypoint_indices or tuple(range(len(self.keypoint_names)))
 
-    def to_json(self) -> str:
-        """As it is stored."""
-        return json.dumps(asdict(self))
-
     @classmethod
     def from_json(cls, text: str | None, path: object) -> Contract:
-        """Read what a file holds.
-
-        Raises:
-            ValueError: If that is nothing, or not this.
-        """
-        remedy = 'write the file with `mmpose-lite export CONFIG CHECKPOINT -o FILE.onnx`'
-        if not text:
-            raise ValueError(f'{path} has no metadata of mmpose_lite, so nobody knows how to feed it: {remedy}')
-        try:
-            values = json.loads(text)
-            if values['format'] > FORMAT:
-                raise ValueError(f'{path} was written by a newer mmpose_lite (format {values["format"]}): upgrade')
-            known = {f.name: _tuples(values[f.name]) for f in fields(cls) if f.name in values}
-            contract = cls(**known)
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f'{path} has damaged metadata ({type(error).__name__}: {error}): {remedy}') from error
+        """Read what a file holds; see :meth:`Metadata.from_json`."""
+        contract = super().from_json(text, path)
         if contract.decoder not in DECODERS:
             raise ValueError(f'{path} asks for the decoder {contract.decoder!r}; known are {", ".join(DECODERS)}')
         return contract

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .backends import BACKENDS
+from .backends import open_network
 from .contract import Contract
 from .crops import Cropper
 from .decode import decode, unflip
@@ -47,23 +47,7 @@ class PoseModel:
         precision: str = 'fp32',
         flip_test: bool = False,
     ) -> None:
-        path = Path(path)
-        if backend not in BACKENDS:
-            raise ValueError(f'backend={backend!r} must be one of {", ".join(BACKENDS)}')
-        if path.suffix not in BACKENDS[backend].suffixes:
-            readable = ' and '.join(BACKENDS[backend].suffixes)
-            raise ValueError(f'{path}: {backend} reads {readable} files here; see `mmpose-lite export --help`')
-        for file in (path, path.with_suffix('.bin')) if path.suffix == '.xml' else (path,):
-            if not file.is_file():
-                raise FileNotFoundError(f'{file} does not exist: check the path')
-        try:
-            self.network = BACKENDS[backend](path, threads, precision)
-        except (ImportError, ValueError):
-            raise
-        except Exception as error:  # each runtime has its own kinds
-            raise ValueError(
-                f'{path} is damaged, cut short or no network: export or copy it again ({error})'
-            ) from error
+        self.network = open_network(path, backend, threads, precision)
         self.contract = Contract.from_json(self.network.metadata, path)
         self.flip_test = flip_test
         self.cropper = Cropper(self.input_size, self.contract.padding, self.contract.use_udp)

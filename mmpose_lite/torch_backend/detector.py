@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 from mmcv.ops import nms
@@ -15,14 +14,12 @@ from mmengine.registry import DefaultScope
 from mmpose.utils import adapt_mmdet_pipeline
 
 from ..errors import check_threshold
+from ..runtime.detector import BOX_THR, thicken
 from ..zoo.shipped import or_shipped
 from .loading import load_weights, prepare_for_inference, read_config
 
 if TYPE_CHECKING:
     from ..inference.poses import Frame
-
-
-THINNEST = 32  # length over width of pictures for a detector, which makes nothing of thinner ones
 
 
 class PersonDetector:
@@ -48,7 +45,7 @@ class PersonDetector:
         config: str | Path | None = None,
         checkpoint: str | Path | None = None,
         device: str = 'cpu',
-        score_thr: float = 0.3,
+        score_thr: float = BOX_THR,
         nms_thr: float = 0.5,
         category: int = 0,
     ) -> None:
@@ -81,7 +78,7 @@ class PersonDetector:
     def __call__(self, frames: Sequence[Frame]) -> list[np.ndarray]:
         """Detect people."""
         with DefaultScope.overwrite_default_scope('mmdet'):
-            data = [self.prepare(dict(img=_thicker(frame.image), img_id=0)) for frame in frames]
+            data = [self.prepare(dict(img=thicken(frame.image), img_id=0)) for frame in frames]
             batch = {name: [item[name] for item in data] for name in ('inputs', 'data_samples')}
             return [self._people(sample.pred_instances.cpu()) for sample in self.model.test_step(batch)]
 
@@ -91,10 +88,3 @@ class PersonDetector:
         if not len(boxes):
             return np.zeros((0, 5), dtype=np.float32)
         return nms(boxes, scores, self.nms_thr)[0].numpy()
-
-
-def _thicker(image: np.ndarray) -> np.ndarray:
-    """With black on the right or below, where a picture would be scaled down to no width or height."""
-    height, width = image.shape[:2]
-    right, below = max(0, height // THINNEST - width), max(0, width // THINNEST - height)
-    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT) if right or below else image

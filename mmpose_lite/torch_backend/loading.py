@@ -38,6 +38,10 @@ def load_weights(model: nn.Module, checkpoint: str | Path) -> dict:
 
 def prepare_for_inference(model: nn.Module, device: str | torch.device) -> torch.memory_format:
     """Put a network on its device, as fast as it gets there, and return the memory format that it likes best."""
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f'device {device} is unknown: use cpu, cuda or cuda:1') from error
     if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {device}: torch sees no GPU here; use cpu, or install a torch for CUDA')
     fold(model.eval())

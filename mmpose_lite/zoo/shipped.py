@@ -15,21 +15,26 @@ class ShippedWeights:
 
     Args:
         name: What it is called in ``weights/index.json``.
+        short: What it is called on the command line.
         task: ``'pose'`` or ``'detection'``.
         file: The weights.
+        onnx: The same network, exported.
         config: The config that they were trained with.
         keypoints: Names of the format and number of keypoints, None for a detector.
         parameters: How many values are learned.
         data: What it was trained on.
         score: Measured by ``mim test`` on what, in which metric.
         licence: Of the weights.
-        sha256: Of the file.
+        sha256: Of the weights.
+        onnx_sha256: Of the exported network.
         default: Whether the demo takes it where none is named.
     """
 
     name: str
+    short: str
     task: str
     file: Path
+    onnx: Path
     config: Path
     keypoints: str | None
     parameters: int
@@ -37,16 +42,42 @@ class ShippedWeights:
     score: str
     licence: str
     sha256: str
+    onnx_sha256: str
     default: bool
 
     @property
     def intact(self) -> bool:
-        """Whether the file is there and the one that was recorded."""
-        return self.file.is_file() and sha256(self.file) == self.sha256
+        """Whether both files are there and those that were recorded."""
+        return _is(self.file, self.sha256) and _is(self.onnx, self.onnx_sha256)
+
+    @property
+    def checked_file(self) -> Path:
+        """The weights.
+
+        Raises:
+            FileNotFoundError: If they are missing or damaged.
+        """
+        return _check(self.file, self.sha256)
+
+    @property
+    def checked_onnx(self) -> Path:
+        """The exported network; see :attr:`checked_file`."""
+        return _check(self.onnx, self.onnx_sha256)
 
     def as_json(self) -> dict:
         """What ``mmpose-lite info --weights --json`` prints."""
-        return dict(asdict(self), file=str(self.file), config=str(self.config), intact=self.intact)
+        paths = {name: str(getattr(self, name)) for name in ('file', 'onnx', 'config')}
+        return dict(asdict(self), **paths, intact=self.intact)
+
+
+def _is(file: Path, digest: str) -> bool:
+    return file.is_file() and sha256(file) == digest
+
+
+def _check(file: Path, digest: str) -> Path:
+    if not _is(file, digest):
+        raise FileNotFoundError(f'{file} is missing or damaged: install mmpose_lite again, or name weights')
+    return file
 
 
 def read_shipped() -> list[ShippedWeights]:
@@ -54,7 +85,14 @@ def read_shipped() -> list[ShippedWeights]:
     configs = zoo_root() / 'configs'
     entries = json.loads((FOLDER / 'index.json').read_bytes())
     return [
-        ShippedWeights(**{**entry, 'file': FOLDER / entry['file'], 'config': configs / entry['config']})
+        ShippedWeights(
+            **{
+                **entry,
+                'file': FOLDER / entry['file'],
+                'onnx': FOLDER / entry['onnx'],
+                'config': configs / entry['config'],
+            }
+        )
         for entry in entries
     ]
 
@@ -71,9 +109,7 @@ def or_shipped(task: str, config: str | Path | None, checkpoint: str | Path | No
     if config is not None:
         return config, checkpoint
     weights = next(entry for entry in read_shipped() if entry.task == task and entry.default)
-    if not weights.intact:
-        raise FileNotFoundError(f'{weights.file} is missing or damaged: install mmpose_lite again, or name weights')
-    return weights.config, weights.file
+    return weights.config, weights.checked_file
 
 
 def as_table(entries: list[ShippedWeights]) -> str:
@@ -81,9 +117,10 @@ def as_table(entries: list[ShippedWeights]) -> str:
     lines = []
     for entry in entries:
         lines += [
-            f'{entry.name}{" (used where none is named)" if entry.default else ""}',
+            f'{entry.short}{" (used where none is named)" if entry.default else ""}',
             f'  file        {entry.file} ({entry.file.stat().st_size / 1e6:.1f} MB, '
             f'{"intact" if entry.intact else "DAMAGED: install mmpose_lite again"})',
+            f'  exported    {entry.onnx} ({entry.onnx.stat().st_size / 1e6:.1f} MB)',
             f'  config      {entry.config}',
             f'  keypoints   {entry.keypoints or "none, it finds people"}',
             f'  parameters  {entry.parameters / 1e6:.2f} M',

@@ -13,6 +13,7 @@ from mmpose.registry import DATASETS
 from scipy.io import loadmat, savemat
 
 from mmpose_lite.cli import main
+from mmpose_lite.datasets.annotations import side_of
 from mmpose_lite.datasets.check import NOTES, PROBLEMS, check_dataset, check_flip_pairs, mirrored_name
 from mmpose_lite.datasets.contact_sheet import draw_samples
 from mmpose_lite.datasets.loading import decode_image
@@ -205,11 +206,61 @@ def test_detected_boxes(data, tmp_path):
         (dict(image_id=-5), 'is no picture'),
         (dict(bbox=[1, 2]), '2 numbers'),
         (dict(bbox=[1, 2, -3, 4]), 'has no area'),
+        (dict(bbox=[0.1, 0.2, 0.5, 0.5]), 'is less than a pixel wide or high'),
         (dict(score=None), 'not a number'),
+        (dict(score=0), 'score 0 is not above 0'),
+        (dict(category_id=True), 'category_id True is no number'),
     ):
         (tmp_path / 'boxes.json').write_text(json.dumps([dict(box, **change)]))
         found = found_in(coco(data, bbox_file=str(tmp_path / 'boxes.json'), test_mode=True))
         assert (said in found['bbox_file'][0]) if said else found == {}, change
+
+
+@pytest.mark.parametrize(
+    ('name', 'side'),
+    [
+        *(('left_eye', 'l'), ('Right Hip', 'r'), ('R-Sho', 'r'), ('l_ank', 'l'), ('lwrist', 'l'), ('RKnee', 'r')),
+        *(('kneeL', 'l'), ('nose', None), ('lip', None), ('rear', None), ('ring', None), ('rear_left_paw', 'l')),
+        *(('rshoulder', 'r'), ('lower_back', None), ('left_of_right', None), ('root', None)),
+    ],
+)
+def test_sides_of_names(name, side):
+    assert side_of(name) == side
+
+
+def test_abbreviated_names_with_left_for_right(data):
+    content, write = edited(data / 'annotations' / 'person_keypoints_train.json')
+    (category,) = content['categories']
+    right = [name.replace('left_', 'l_').replace('right_', 'r_') for name in category['keypoints']]
+    category['keypoints'] = ['noze', *right[1:]]
+    write()
+    assert found_in(coco(data)) == {}
+    category['keypoints'] = ['noze', *({'l': 'r', 'r': 'l'}[name[0]] + name[1:] for name in right[1:])]
+    write()
+    found = found_in(coco(data))
+    assert list(found) == ['keypoint_order']
+    assert len(found['keypoint_order']) == 16
+    assert 'r_eye in the place of left_eye' in found['keypoint_order'][0]
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+@pytest.mark.parametrize('annotations', ['none', 'crowds', 'no keypoints'])
+def test_nobody_to_train_on_is_named(data, split, annotations):
+    """As MMPose builds a data set, without check-data before."""
+    content, write = edited(data / 'annotations' / 'person_keypoints_train.json')
+    content['annotations'] = content['annotations'] if annotations != 'none' else []
+    for person in content['annotations']:
+        person.update(dict(iscrowd=1) if annotations == 'crowds' else dict(keypoints=[0] * 51, num_keypoints=0))
+    write()
+    with pytest.raises(ValueError, match=r'person_keypoints_train\.json.*(nobody in it can be used|no person in it)'):
+        DATASETS.build(dict(coco(data), test_mode=split == 'val'))
+
+
+def test_mpii_files_with_a_byte_order_mark(data):
+    file = data / 'annotations' / 'mpii_train.json'
+    number = len(DATASETS.build(mpii(data, 'train')))
+    file.write_bytes(b'\xef\xbb\xbf' + file.read_bytes())
+    assert len(DATASETS.build(mpii(data, 'train'))) == number
 
 
 def test_sheet_with_people_of_other_keypoints(data, tmp_path, monkeypatch, capsys):

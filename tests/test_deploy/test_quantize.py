@@ -162,3 +162,14 @@ def test_missing_nncf(exported, people, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'nncf', None)
     with pytest.raises(ImportError, match=r"pip install 'mmpose_lite\[int8\]'"):
         quantize(exported, people.images, tmp_path / 'x.xml', people, 0.1)
+
+
+def test_people_of_unlisted_images_are_named(exported, people, tmp_path):
+    for change in (
+        lambda content: content['annotations'][0].update(image_id=77),
+        lambda content: content['images'].pop(0),
+        lambda content: content['images'][0].pop('file_name'),
+    ):
+        labels = relabelled(people, tmp_path, change)
+        with pytest.raises(ValueError, match=rf'{labels.annotations}.*of a person is not among its images'):
+            labels.read(PoseModel(exported).num_keypoints)

@@ -1,14 +1,17 @@
 """Runs that are killed and resumed end as if nothing had happened."""
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from killed_runs import INTERRUPTIONS
+from mmengine.hooks import CheckpointHook
 
 from mmpose_lite.checkpoint import load_from_local
 from mmpose_lite.engine.checkpoints import ResumableCheckpointHook, find_checkpoint
@@ -152,3 +155,14 @@ def test_work_folder_that_was_moved(work_dir):
 def test_one_checkpoint_is_not_enough():
     with pytest.raises(ValueError, match=r'max_keep_ckpts=1: keep 2 or more'):
         ResumableCheckpointHook(max_keep_ckpts=1)
+
+
+@pytest.mark.parametrize(('score', 'kept'), [(-1, False), (0.0, True), (0.3, True)])
+def test_no_best_checkpoint_of_nobody(tmp_path, monkeypatch, score, kept):
+    """COCO's AP is -1 where nobody could be scored."""
+    saved = []
+    monkeypatch.setattr(CheckpointHook, '_save_best_checkpoint', lambda self, runner, metrics: saved.append(metrics))
+    hook = ResumableCheckpointHook(interval=1, max_keep_ckpts=2, save_best='coco/AP', rule='greater')
+    hook.file_backend = SimpleNamespace(remove_outdated=lambda: None)
+    hook._save_best_checkpoint(SimpleNamespace(logger=logging.getLogger()), {'coco/AP': score})
+    assert bool(saved) == kept

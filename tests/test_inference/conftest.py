@@ -1,6 +1,5 @@
 """Generated people, small networks with random weights, and a way to call the demo in this process."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
 
+from mmpose_lite.cli import main
 from mmpose_lite.datasets.toy.people import Scene, draw_scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,23 +72,21 @@ def box_file(tmp_path, scenes) -> Path:
     return path
 
 
-@pytest.fixture(scope='session')
-def demo_module():
-    spec = importlib.util.spec_from_file_location('topdown_demo', ROOT / 'demo/topdown_demo.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def pose_command(monkeypatch):
+    """``mmpose-lite pose`` with a list of arguments; returns the exit code."""
+    monkeypatch.setattr('signal.signal', lambda *_: None)
+    return lambda argv: main(['pose', *map(str, argv)])
 
 
 @pytest.fixture
-def demo(demo_module, weights, tmp_path, monkeypatch):
+def demo(pose_command, weights, tmp_path):
     """Call the demo with these inputs and options; returns the exit code and the folder of results."""
-    monkeypatch.setattr(demo_module.signal, 'signal', lambda *_: None)
 
     def call(*args, out: str = 'out', boxes: tuple = ('--whole-image',)) -> tuple[int, Path]:
         pose = ('--pose-config', POSE_CONFIG, '--pose-checkpoint', weights)
         argv = [*args, *pose, *boxes, '--out-dir', tmp_path / out]
-        return demo_module.main([str(arg) for arg in argv]), tmp_path / out
+        return pose_command(argv), tmp_path / out
 
     return call
 

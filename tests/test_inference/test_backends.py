@@ -15,11 +15,11 @@ def exported(weights, tmp_path_factory):
 
 
 @pytest.fixture
-def run(demo_module, exported, tmp_path):
+def run(pose_command, exported, tmp_path):
     def call(*args) -> tuple[int, object]:
         out = tmp_path / 'exported'
-        argv = [*args, '--pose-checkpoint', exported, '--out-dir', out]
-        return demo_module.main([str(arg) for arg in argv]), out
+        argv = [*args, '--pose', exported, '--out-dir', out]
+        return pose_command(argv), out
 
     return call
 
@@ -62,8 +62,10 @@ def test_bf16_is_close(run, photos, box_file):
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        ((), '--pose-config and --pose-checkpoint go together'),
-        (('--backend', 'openvino', '--pose-config', 'C.py'), 'leave --pose-config out'),
+        (('--backend', 'torch'), '--backend torch does not run'),
+        (('--weights', 'W.pth'), '--pose CONFIG and --weights go together'),
+        (('--detector', 'D.py'), '--detector CONFIG and --det-weights go together'),
+        (('--kpt-thr', '2'), '--kpt-thr 2.0 must be from 0 to 1'),
         (('--backend', 'onnxruntime', '--precision', 'bf16'), '--precision bf16 is for --backend openvino'),
         (('--backend', 'openvino', '--threads', '0'), '--threads 0 must be at least 1'),
     ],
@@ -75,17 +77,24 @@ def test_options_that_do_not_go_together(run, capsys, args, message):
     assert message in capsys.readouterr().err
 
 
-def test_wrong_files(demo_module, photos, weights, tmp_path, capfd):
+def test_wrong_files(pose_command, photos, weights, tmp_path, capfd):
     """One line that names the file; nothing is written."""
-    common = [photos, '--whole-image', '--out-dir', tmp_path / 'out', '--backend', 'onnxruntime', '--pose-checkpoint']
+    common = [photos, '--whole-image', '--out-dir', tmp_path / 'out', '--backend', 'onnxruntime', '--pose']
     (tmp_path / 'cut.onnx').write_bytes(b'not a network')
     for file, message in (
-        (weights, '.onnx files'),
+        (weights, 'no exported file'),
         ('gone.onnx', 'does not exist'),
         (tmp_path / 'cut.onnx', 'damaged'),
     ):
-        assert demo_module.main([str(arg) for arg in (*common, file)]) == 1
+        assert pose_command((*common, file)) == 1
         error = capfd.readouterr().err
         assert str(file) in error
         assert message in error
         assert not (tmp_path / 'out').exists()
+
+
+def test_files_named_as_weights(pose_command, exported, photos, tmp_path):
+    """As before there was --pose."""
+    args = [photos, '--whole-image', '--out-dir', tmp_path / 'out']
+    assert pose_command([*args, '--backend', 'onnxruntime', '--pose-checkpoint', exported]) == 0
+    assert len(instances(tmp_path / 'out/b.json')) == 1

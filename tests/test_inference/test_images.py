@@ -178,7 +178,7 @@ def test_damaged_pictures(demo, damaged, capfd):
     """Each is named in a line of its own, and the good one is done."""
     code, out = demo(damaged, damaged / 'missing.jpg')
     assert code == 1
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('topdown_demo: ')]
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('mmpose-lite: ')]
     assert sum('is an empty file' in line for line in said) == 1
     assert sum('missing.jpg does not exist' in line for line in said) == 1
     for name in ('cut.jpg', 'cut_too.png', 'text.png', 'noise.jpg', 'no_pixels.png'):
@@ -236,15 +236,15 @@ def test_a_thousand_boxes(tmp_path, photos, scenes):
     assert (np.diff(poses.keypoints[:, 0, 0]) > 0).all()
 
 
-def test_wrong_files(demo, photos, tmp_path, weights, capfd, demo_module):
+def test_wrong_files(demo, photos, tmp_path, weights, capfd, pose_command):
     """One line that names the file, exit code 1, nothing written."""
 
     def refused(*argv) -> str:
         common = [photos, '--out-dir', tmp_path / 'none']
-        assert demo_module.main([str(arg) for arg in (*common, *argv)]) == 1
+        assert pose_command((*common, *argv)) == 1
         assert not (tmp_path / 'none').exists()
         last = capfd.readouterr().err.strip().splitlines()[-1]
-        assert last.startswith('topdown_demo: error: ')
+        assert last.startswith('mmpose-lite: error: ')
         return last
 
     other = POSE_CONFIG.parents[1] / 'lgm_pose/td-hm_lgm-pose_1xb32-260e_coco-256x192.py'
@@ -268,14 +268,14 @@ def test_wrong_files(demo, photos, tmp_path, weights, capfd, demo_module):
     [
         (('--whole-image', '--boxes', 'x.json'), 'person boxes come from one of'),
         (('--det-config', 'D', '--det-checkpoint', 'V', '--whole-image'), 'person boxes come from one of'),
-        (('--det-config', 'D'), '--det-config and --det-checkpoint go together'),
+        (('--det-checkpoint', 'V'), '--detector CONFIG and --det-weights go together'),
         (('--whole-image', '--batch-size', '0'), '--batch-size 0 must be at least 1'),
         (('--whole-image', '--smooth'), 'give --track with it'),
     ],
 )
-def test_wrong_arguments(demo_module, capsys, args, message):
+def test_wrong_arguments(pose_command, capsys, args, message):
     with pytest.raises(SystemExit) as stopped:
-        demo_module.main(['x.jpg', '--pose-config', 'C', '--pose-checkpoint', 'W', '--out-dir', 'o', *args])
+        pose_command(['x.jpg', '--pose-config', 'C', '--pose-checkpoint', 'W', '--out-dir', 'o', *args])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mmpose_lite.inference import BoxFile, Frame, list_inputs, write_image
 from mmpose_lite.inference.files import result_file
@@ -44,7 +46,7 @@ def test_odd_names_and_shapes(demo, tmp_path, picture, photos, capfd):
     assert len(list(out.rglob('*.json'))) == 11
     written = {path.name for path in out.rglob('*') if path.suffix in ('.jpg', '.png', '.bmp', '.jpeg')}
     assert {'no_suffix.jpg', 'c.jpg', 'd.jpg', 'thin.png', 'long.png', 'high.png', '7.bmp'} <= written, stems
-    assert not capfd.readouterr().err.count('topdown_demo:')
+    assert not capfd.readouterr().err.count('mmpose-lite:')
 
 
 def test_results_are_kept_where_drawing_fails(demo, photos, monkeypatch, capfd):
@@ -95,7 +97,7 @@ def test_bad_arguments_among_good_ones(demo, photos, tmp_path, capfd):
     assert code == 1
     assert len(list(out.iterdir())) == 3
     shown = capfd.readouterr()
-    said = [line for line in shown.err.splitlines() if 'topdown_demo: ' in line]
+    said = [line for line in shown.err.splitlines() if 'mmpose-lite: ' in line]
     assert len(said) == 6
     assert 'http://host/a.jpg is an address' in shown.err
     assert '3 poses in 3 of 9 inputs' in shown.out
@@ -130,9 +132,9 @@ def test_output_is_a_file(demo, photos, tmp_path, capfd):
         (('--out-dir', ''), '--out-dir is empty'),
     ],
 )
-def test_options_that_can_do_nothing(demo_module, capsys, args, message):
+def test_options_that_can_do_nothing(pose_command, capsys, args, message):
     with pytest.raises(SystemExit) as stopped:
-        demo_module.main(['x.jpg', *args])
+        pose_command(['x.jpg', *args])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -317,3 +319,111 @@ def test_any_arguments(tmp_path_factory, items):
     finally:
         os.chdir(before)
     assert not (folder / 'out').exists()
+
+
+LFS = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n'
+
+
+def said(capfd) -> str:
+    return '\n'.join(line for line in capfd.readouterr().err.splitlines() if line.startswith('mmpose-lite: '))
+
+
+@pytest.mark.parametrize('name', ['photo.jpg', 'film.mp4', 'noname'])
+def test_a_git_lfs_pointer_is_called_so(demo, photos, tmp_path, capfd, name):
+    (tmp_path / name).write_text(LFS)
+    code, out = demo(tmp_path / name, photos / 'b.png')
+    assert code == 1
+    assert f'{tmp_path / name} is a pointer of Git LFS' in said(capfd)
+    assert (out / 'b.json').is_file()
+
+
+@pytest.mark.parametrize('option', ['--weights', '--pose', '--boxes'])
+def test_a_git_lfs_pointer_among_the_arguments(pose_command, photos, tmp_path, capfd, option):
+    pointer = tmp_path / {'--weights': 'w.pth', '--pose': 'n.onnx', '--boxes': 'b.json'}[option]
+    pointer.write_text(LFS)
+    args = [photos, '--out-dir', tmp_path / 'out', option, pointer]
+    args += ['--pose', POSE_CONFIG] * (option == '--weights') + ['--whole-image'] * (option != '--boxes')
+    assert pose_command(args) == 1
+    assert f'{pointer} is a pointer of Git LFS' in said(capfd)
+
+
+def test_boxes_that_all_lie_off_the_picture(demo, photos, tmp_path, capfd):
+    off = [dict(image_id='b', category_id=1, bbox=[5000, 5000, 40, 80], score=0.9)]
+    (tmp_path / 'off.json').write_text(json.dumps(off))
+    code, _ = demo(photos / 'b.png', boxes=('--boxes', tmp_path / 'off.json'))
+    assert code == 1
+    assert 'off.json: all 1 boxes of the inputs lie off their pictures' in said(capfd)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{"b.png": [{"bbox": [0, 0, 9, 9], "score": 1}]}', "a dictionary of 'b.png' without images and annotations"),
+        ('{"image_id": "b", "bbox": [0, 0, 9, 9]}\n' * 2, 'it looks like JSON Lines'),
+    ],
+)
+def test_box_files_of_another_layout(demo, photos, tmp_path, capfd, content, message):
+    (tmp_path / 'boxes.json').write_text(content)
+    assert demo(photos / 'b.png', boxes=('--boxes', tmp_path / 'boxes.json'))[0] == 1
+    assert message in said(capfd)
+
+
+@pytest.mark.parametrize('name', ['doc.pdf', 'x.bin', 'noname'])
+def test_files_that_are_neither_picture_nor_video(demo, tmp_path, capfd, name):
+    (tmp_path / name).write_bytes(b'%PDF-1.7\n' * 100 if name == 'doc.pdf' else b'1234' * 1000)
+    code, out = demo(tmp_path / name)
+    assert code == 1
+    assert f'{tmp_path / name} is not an image' in said(capfd)
+    assert list(out.glob('*')) == []
+
+
+@pytest.mark.parametrize('suffix', ['ico', 'dds', 'pcx', 'sgi', 'qoi', 'tga'])
+def test_rare_formats_in_a_folder(demo, tmp_path, suffix):
+    folder = tmp_path / 'rare'
+    folder.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(folder / f'x.{suffix}')
+    code, out = demo(folder)
+    assert code == 0
+    assert len(instances(out / 'x.json')) == 1
+
+
+@pytest.mark.parametrize('suffix', ['webp', 'png', 'tiff'])
+def test_of_several_pictures_the_first_is_taken_and_it_is_said(demo, tmp_path, caplog, suffix):
+    first, *more = (Image.fromarray(np.full((64, 64, 3), value, np.uint8)) for value in (0, 120, 250))
+    first.save(tmp_path / f'many.{suffix}', save_all=True, append_images=more)
+    code, out = demo(tmp_path / f'many.{suffix}')
+    assert code == 0
+    assert f'many.{suffix} holds 3 pictures: the first is taken' in caplog.text
+    assert len(instances(out / 'many.json')) == 1
+
+
+@pytest.mark.parametrize('address', ['http:/host/x.jpg', 'data:image/png;base64,AAAA', 'rtsp://camera/1'])
+def test_addresses(demo, photos, capfd, address):
+    code, out = demo(address, photos / 'b.png')
+    assert code == 1
+    assert f'{address} is an address, which is not taken' in said(capfd)
+    assert (out / 'b.json').is_file()
+
+
+def test_a_camera_that_is_not_there(demo, capfd):
+    assert demo('99')[0] == 1
+    assert [line for line in capfd.readouterr().err.splitlines() if 'ERROR' in line] == []
+
+
+def test_a_result_whose_name_a_folder_has(demo, photos, tmp_path, capfd):
+    (tmp_path / 'out/b.json').mkdir(parents=True)
+    code, out = demo(photos)
+    assert code == 1
+    assert f'{out / "b.json"} is a folder, where a result should go' in said(capfd)
+    assert (out / 'a.json').is_file()
+
+
+@pytest.mark.parametrize('length', [246, 300])
+def test_names_that_are_too_long(demo, photos, tmp_path, capfd, length):
+    name = tmp_path / f'{"n" * length}.png'
+    if length < 250:  # itself it is not, its result is
+        shutil.copy(photos / 'b.png', name)
+    code, out = demo(name, photos / 'a.jpg')
+    assert code == 1
+    assert 'too long' in said(capfd)
+    assert (out / 'a.json').is_file()

@@ -120,7 +120,7 @@ def test_damaged_videos(demo, tmp_path, capfd):
     names = ('cut.avi', 'headless.mp4', 'empty.mp4', 'text.mkv', 'missing.mp4', 'good.mp4')
     code, out = demo(*(tmp_path / name for name in names))
     assert code == 1
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('topdown_demo: ')]
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith('mmpose-lite: ')]
     assert len(said) == 5
     problems = ('is cut short or damaged', 'is not a video', 'is an empty', 'is not a video', 'does not exist')
     for name, problem in zip(names[:5], problems, strict=True):
@@ -409,7 +409,7 @@ def test_ctrl_c(tmp_path, weights, demo):
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert 'Traceback' not in said
-    assert 'topdown_demo: stopped; what is done is kept, and --resume goes on from there' in said
+    assert 'mmpose-lite: stopped; what is done is kept, and --resume goes on from there' in said
     done = len(lines(partial))
     assert 0 < done < 3000
     assert {p.name for p in out.iterdir()} == {'clip.jsonl.partial', 'clip.partial.mp4'}
@@ -432,3 +432,19 @@ def test_two_processes_share_the_inputs(tmp_path, weights):
     assert all(len(lines(out / f'{name}.jsonl')) == 3 for name in 'acde')
     assert [f'{name}.mp4' in said[0] for name in 'abcde'] == [True, False, True, False, True]
     assert [f'{name}.mp4' in said[1] for name in 'abcde'] == [False, False, False, True, False]
+
+
+def test_a_partial_line_without_people_is_done_again(tmp_path):
+    (tmp_path / 'x.jsonl.partial').write_text('{"frame": 0, "instances": []}\n{"frame": 1}\n')
+    with ResultLines(tmp_path / 'x.jsonl', resume=True) as results:
+        assert results.count == 1
+        assert [len(poses) for poses in results.stored(17)] == [0]
+
+
+def test_finished_results_keep_their_name_where_drawing_them_fails(tmp_path):
+    line = '{"frame": 0, "instances": []}\n'
+    (tmp_path / 'x.jsonl').write_text(line)
+    with pytest.raises(OSError, match='no encoder'), ResultLines(tmp_path / 'x.jsonl', resume=True, reopen=True):
+        raise OSError('no encoder')
+    assert [path.name for path in tmp_path.iterdir()] == ['x.jsonl']
+    assert (tmp_path / 'x.jsonl').read_text() == line

@@ -93,10 +93,10 @@ def test_nobody(file):
 @pytest.mark.parametrize(
     ('metadata', 'message'),
     [
-        (None, 'has no metadata of mmpose_lite'),
+        (None, 'has no mmpose_lite metadata'),
         ('{"format": 1}', 'damaged metadata'),
         ('{', 'damaged metadata'),
-        (replace(CONTRACT, format=99).to_json(), 'newer mmpose_lite'),
+        (CONTRACT.to_json().replace('"format": 1', '"format": 99'), 'newer mmpose_lite'),
         (replace(CONTRACT, decoder='tea leaves').to_json(), "the decoder 'tea leaves'"),
     ],
 )

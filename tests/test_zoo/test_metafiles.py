@@ -84,8 +84,13 @@ def test_every_main_config_is_listed():
 
 @pytest.mark.parametrize('entry', ENTRIES, ids=lambda entry: entry.name)
 def test_numbers_are_those_of_the_built_network(entry):
-    cost = measure(entry, [counter for counter in entry.recorded if counter != 'parameters'])
-    assert {name: cost.numbers[name] for name in entry.recorded} == entry.recorded
+    # MMEngine's counter traces the network, which takes most of the time: once for each network
+    first = next(other for other in ENTRIES if other.config.parent == entry.config.parent)
+    counters = [name for name in entry.recorded if name != 'parameters' and (name != 'mmengine' or entry == first)]
+    cost = measure(entry, counters)
+    assert {name: cost.numbers[name] for name in ('parameters', *counters)} == {
+        name: entry.recorded[name] for name in ('parameters', *counters)
+    }
 
 
 @pytest.mark.parametrize('entry', ENTRIES, ids=lambda entry: entry.name)
