@@ -6,5 +6,5 @@ model = dict(head=dict(decoder=_base_.codec))
 
 # rotation within 30 degrees as the paper says; the 30 in the code of Lite-HRNet is rotate_factor=60 here
 train_pipeline = _base_.train_pipeline
-train_pipeline[4].update(shift_prob=0, rotate_factor=30, scale_factor=(0.75, 1.25))
+train_pipeline[4].update(shift_prob=0, rotate_factor=60, scale_factor=(0.75, 1.25))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -21,23 +21,14 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 # (bias, norm) of the first and of the second convolution of a gate
 GATE_STYLES = {
-    'plain': ((False, False), (False, False)),
     'bias': ((True, False), (True, False)),
     'norm': ((False, True), (False, False)),
     'lite': ((False, True), (False, True)),
     'dite': ((False, True), (True, False)),
 }
-LKA_PLACES = ('half1', 'half2', 'half2_expanded', 'half2_downsampled', 'half2_end')
-LKA_INITS = ('identity', 'van', 'normal')
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f'GreitHRNet: {name}={value!r} must be one of {tuple(choices)}')
 
 
 def _shuffled(x1: Tensor, x2: Tensor) -> Tensor:
@@ -57,14 +48,13 @@ class Gate(BaseModule):
         in_channels: Channels of the input.
         mid_channels: Channels between the convolutions.
         out_channels: Channels of the weights.
-        style: ``'dite'`` (batch norm after the first, bias in the second, as Dite-HRNet), ``'lite'`` (batch norm after
-            both, as Lite-HRNet's channel weighting), ``'norm'`` (batch norm after the first, no bias), ``'bias'``
-            (in both) or ``'plain'`` (neither).
+        style: ``'norm'`` (batch norm after the first, no bias), ``'dite'`` (batch norm after the first, bias in the
+            second, as Dite-HRNet), ``'lite'`` (batch norm after both, as Lite-HRNet's channel weighting) or ``'bias'``
+            (in both).
     """
 
     def __init__(self, in_channels: int, mid_channels: int, out_channels: int, style: str) -> None:
         super().__init__()
-        _check_choice('style', style, GATE_STYLES)
         if mid_channels < 1:
             raise ValueError(
                 f'GreitHRNet: a reduction ratio leaves none of {in_channels} channels, choose a smaller one'
@@ -126,18 +116,17 @@ class GroupedChannelWeighting(BaseModule):
 
     Args:
         channels: Channels of the weighted half of every branch.
-        ratio: Reduction of the gates; the paper gives none.
-        stack: Gates in series per group. The "two stacked GCW modules" are read as one for each group.
-        style: See :class:`Gate`.
+        ratio: Reduction of the gates; the paper gives none, 8 is Lite-HRNet's.
     """
 
-    def __init__(self, channels: Sequence[int], ratio: int = 4, stack: int = 1, style: str = 'dite') -> None:
+    STACK = 2  # gates in series: the "two stacked GCW modules"
+
+    def __init__(self, channels: Sequence[int], ratio: int = 8) -> None:
         super().__init__()
-        if stack < 1:
-            raise ValueError(f'GreitHRNet: gcw_stack={stack} must be at least 1; gcw=False is Lite-HRNet')
         totals = [sum(group) for group in (channels[:2], channels[2:]) if group]
         self.groups = nn.ModuleList(
-            nn.ModuleList(Gate(total, total // ratio, total, style) for _ in range(stack)) for total in totals
+            nn.ModuleList(Gate(total, total // ratio, total, style='norm') for _ in range(self.STACK))
+            for total in totals
         )
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
@@ -153,39 +142,22 @@ class GlobalSpatialWeighting(BaseModule):
         channels: C.
         mask_channels: C', channels between the convolutions of the mask; the paper gives no value.
         ratio: Reduction of the "SE operation"; the paper gives none.
-        context: ``'sum'`` over the pixels (the paper) or ``'mean'``. A sum grows with the area of the input, so that
-            its weights suit the input size of the training.
-        style: Of the "SE operation", see :class:`Gate`.
-        mask_style: Of the mask.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        mask_channels: int = 16,
-        ratio: int = 8,
-        context: str = 'sum',
-        style: str = 'dite',
-        mask_style: str = 'bias',
-    ) -> None:
+    def __init__(self, channels: int, mask_channels: int = 16, ratio: int = 8) -> None:
         super().__init__()
-        _check_choice('gsw_context', context, ('sum', 'mean'))
-        self.context = context
-        self.mask = Gate(channels, mask_channels, 1, mask_style)
-        self.gate = Gate(channels, channels // ratio, channels, style)
+        self.mask = Gate(channels, mask_channels, 1, style='bias')
+        self.gate = Gate(channels, channels // ratio, channels, style='dite')
 
     def forward(self, x: Tensor) -> Tensor:
         """Args and returns: (B, C, H, W). Raises ValueError for a batch of one where batch norm is in training."""
-        norm = self.gate.conv1.norm
-        if norm is not None and norm.training and len(x) == 1:
+        if self.gate.conv1.with_norm and self.gate.conv1.norm.training and len(x) == 1:
             raise ValueError(
                 'GreitHRNet cannot train on a batch of one picture: batch norm in GSW would see one value per channel. '
                 'Set drop_last=True in train_dataloader if it is the last one of an epoch, or backbone.norm_eval=True'
             )
-        # (B, C, HW) x (B, HW, 1): one product, the masked map is never built
+        # a sum over the pixels, (B, C, HW) x (B, HW, 1): one product, the masked map is never built
         context = torch.matmul(x.flatten(2), self.mask(x).flatten(2).transpose(1, 2))
-        if self.context == 'mean':
-            context = context / (x.shape[2] * x.shape[3])
         return x * self.gate(context.unsqueeze(3))
 
 
@@ -194,15 +166,10 @@ class LargeKernelAttention(BaseModule):
 
     Args:
         channels: C.
-        init: How the weights are drawn. ``'van'``: by VAN's rule, normal(0, sqrt(2 / fan_out)). ``'normal'``: by
-            normal(0, 0.001), as the rest of the network. ``'identity'``: the last convolution by normal(0, 0.001) with
-            a bias of 1, the two before it by VAN's rule.
     """
 
-    def __init__(self, channels: int, init: str = 'identity') -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        _check_choice('lka_init', init, LKA_INITS)
-        self.init = init
         self.conv0 = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.conv_spatial = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)
         self.conv1 = nn.Conv2d(channels, channels, 1)
@@ -212,65 +179,41 @@ class LargeKernelAttention(BaseModule):
         return x * self.conv1(self.conv_spatial(self.conv0(x)))
 
     def init_weights(self) -> None:
-        """Draw the weights, by default so that attention is 1 and x passes.
+        """Draw the weights so that attention is 1 and x passes: the last convolution by normal(0, 0.001) with a bias of
+        1, the two before it by VAN's rule, normal(0, sqrt(2 / fan_out)).
 
-        By VAN's rule attention is no smaller than its input, so that the stem starts with something like the square of
-        an image, few large values among many small ones, and the network learns later (research/README.md). With 0.001
-        alone three small convolutions multiply to an output of 1e-8, which the batch norm that follows cannot rescale:
-        its eps is larger.
+        By VAN's rule alone the stem starts with something like the square of an image, few large values among many
+        small ones, and the network learns later (research/README.md). By 0.001 alone the output is 1e-8, which the
+        batch norm that follows cannot rescale: its eps is larger.
         """
         super().init_weights()
         for conv in (self.conv0, self.conv_spatial, self.conv1):
             fan_out = conv.out_channels // conv.groups * conv.kernel_size[0] * conv.kernel_size[1]
-            small = self.init == 'normal' or (self.init == 'identity' and conv is self.conv1)
-            nn.init.normal_(conv.weight, std=0.001 if small else (2 / fan_out) ** 0.5)
-            nn.init.zeros_(conv.bias)
-        if self.init == 'identity':
-            nn.init.ones_(self.conv1.bias)
+            nn.init.normal_(conv.weight, std=0.001 if conv is self.conv1 else (2 / fan_out) ** 0.5)
+            nn.init.constant_(conv.bias, float(conv is self.conv1))
 
 
 class LargeKernelStem(Stem):
-    """LKS (Fig. 2): Lite-HRNet's stem, to stride 4, with large kernel attention.
+    """LKS (Fig. 2): Lite-HRNet's stem, to stride 4, with "two LKA modules": first in one half, last in the other.
 
     Args:
         in_channels: Channels of the image.
         channels: Channels of the output.
-        lka_places: Where attention is applied: ``'half1'`` or ``'half2'`` (first in that half), ``'half2_expanded'``
-            (stride 2) and ``'half2_downsampled'`` (stride 4) in the expanded width, ``'half2_end'``. Without any it is
-            Lite-HRNet's stem.
+        attention: False is Lite-HRNet's stem.
         norm_cfg: Norm of the convolutions.
-        lka_init: See :class:`LargeKernelAttention`.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int,
-        lka_places: Sequence[str],
-        norm_cfg: dict,
-        lka_init: str = 'identity',
-    ) -> None:
+    def __init__(self, in_channels: int, channels: int, attention: bool, norm_cfg: dict) -> None:
         super().__init__(in_channels, channels, channels, expand_ratio=1, norm_cfg=norm_cfg)
-        for place in lka_places:
-            _check_choice('lka_places', place, LKA_PLACES)
-
-        def attention(place: str, width: int) -> nn.Module:
-            return LargeKernelAttention(width, lka_init) if place in lka_places else nn.Identity()
-
-        half = channels // 2
-        self.lka_half1 = attention('half1', half)
-        self.lka_half2 = attention('half2', half)
-        self.lka_half2_expanded = attention('half2_expanded', channels)
-        self.lka_half2_downsampled = attention('half2_downsampled', channels)
-        self.lka_half2_end = attention('half2_end', half)
+        self.lka_half1 = LargeKernelAttention(channels // 2) if attention else nn.Identity()
+        self.lka_half2_end = LargeKernelAttention(channels // 2) if attention else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, in_channels, H, W) to (B, channels, H / 4, W / 4)."""
         x1, x2 = self.conv1(x).chunk(2, dim=1)
         x1 = self.branch1(self.lka_half1(x1))
-        x2 = self.lka_half2_expanded(self.expand_conv(self.lka_half2(x2)))
-        x2 = self.lka_half2_downsampled(self.depthwise_conv(x2))
-        return _shuffled(x1, self.lka_half2_end(self.linear_conv(x2)))
+        x2 = self.linear_conv(self.depthwise_conv(self.expand_conv(x2)))
+        return _shuffled(x1, self.lka_half2_end(x2))
 
     def init_weights(self) -> None:
         """Give LKA its own rule and nothing else.
@@ -291,7 +234,7 @@ class GreitBlock(BaseModule):
         channels: Channels of the branches, the largest map first.
         channel_weighting: Module that weights a list of maps, one of half the channels per branch.
         spatial_weightings: One module per branch.
-        norm_cfg, with_cp: As for the backbone.
+        norm_cfg: As for the backbone.
     """
 
     def __init__(
@@ -300,10 +243,8 @@ class GreitBlock(BaseModule):
         channel_weighting: nn.Module,
         spatial_weightings: Sequence[nn.Module],
         norm_cfg: dict,
-        with_cp: bool = False,
     ) -> None:
         super().__init__()
-        self.with_cp = with_cp
         self.cross_resolution_weighting = channel_weighting
         self.depthwise_convs = nn.ModuleList(
             ConvModule(c // 2, c // 2, 3, padding=1, groups=c // 2, norm_cfg=norm_cfg, act_cfg=None) for c in channels
@@ -312,11 +253,6 @@ class GreitBlock(BaseModule):
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Args and returns: maps (B, C_i, H / 2^i, W / 2^i)."""
-        if self.with_cp and any(x.requires_grad for x in xs):
-            return checkpoint(self._forward, xs, use_reentrant=False)
-        return self._forward(xs)
-
-    def _forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         kept, weighted = zip(*(x.chunk(2, dim=1) for x in xs), strict=True)
         weighted = self.cross_resolution_weighting(weighted)
         weighted = [conv(x) for conv, x in zip(self.depthwise_convs, weighted, strict=True)]
@@ -387,25 +323,16 @@ class GreitHRNet(BaseBackbone):
         widths: Channels of the branches at strides 4, 8, 16 and 32.
         num_blocks: Blocks per module.
         gcw_ratio: Reduction of GCW's gates.
-        gcw_stack: GCW's gates in series.
-        gcw_style: Biases and norms of GCW's gates, see :class:`Gate`.
         gsw_channels: C' of GSW's mask.
-        gsw_ratios: Reduction of GSW's "SE operation", per branch.
-        gsw_style: Biases and norms of GSW's "SE operation".
-        gsw_mask_style: Biases and norms of GSW's mask.
-        gsw_context: ``'sum'`` or ``'mean'`` over the pixels, see :class:`GlobalSpatialWeighting`.
-        lka_places: Number and places of the LKAs, see :class:`LargeKernelStem`. Ignored without ``lks``.
-        lka_init: How LKA's weights are drawn, see :class:`LargeKernelAttention`.
+        gsw_ratio: Reduction of GSW's "SE operation".
         out_indices: Maps of the last fusion to return, 0 to 3 for strides 4, 8, 16 and 32, with ``(widths[0],
             widths[0], widths[1], widths[2])`` channels. The pose head reads (0,). Leave 0 in when training: the
             fusion runs from stride 32 up, and what lies above the smallest index gets no gradient.
         frozen_stages: 0 freezes the stem, k also the first k of the three stages with their transitions, -1 nothing.
         norm_cfg: Norm of all convolutions but those of the gates.
         norm_eval: Keep batch norm in evaluation mode while training.
-        with_cp: Recompute blocks in the backward pass to save memory. As with all of MMPose's backbones, running
-            statistics of batch norm inside are then updated twice per step.
         init_cfg: Initialization config of MMEngine. By default Lite-HRNet's, normal(0, 0.001) for convolutions, but
-            ``lka_init`` for LKA.
+            for LKA.
 
     Raises:
         ValueError: For inconsistent arguments, or (in forward) an input whose sides are not multiples of 32.
@@ -421,21 +348,13 @@ class GreitHRNet(BaseBackbone):
         stem_channels: int = 32,
         widths: tuple[int, int, int, int] = (40, 80, 160, 320),
         num_blocks: int = 2,
-        gcw_ratio: int = 4,
-        gcw_stack: int = 1,
-        gcw_style: str = 'dite',
+        gcw_ratio: int = 8,
         gsw_channels: int = 16,
-        gsw_ratios: tuple[int, int, int, int] = (8, 8, 8, 8),
-        gsw_style: str = 'dite',
-        gsw_mask_style: str = 'bias',
-        gsw_context: str = 'sum',
-        lka_places: tuple[str, ...] = ('half1',),
-        lka_init: str = 'identity',
+        gsw_ratio: int = 8,
         out_indices: tuple[int, ...] = (0,),
         frozen_stages: int = -1,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
-        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(
@@ -447,8 +366,8 @@ class GreitHRNet(BaseBackbone):
         )
         if any(width % 2 for width in (stem_channels, *widths)):
             raise ValueError(f'GreitHRNet: {stem_channels=} and {widths=} are split in halves and must be even')
-        if not len(widths) == len(gsw_ratios) == len(num_modules) + 1:
-            raise ValueError(f'GreitHRNet: {widths=} and {gsw_ratios=} must have one entry more than {num_modules=}')
+        if len(widths) != len(num_modules) + 1:
+            raise ValueError(f'GreitHRNet: {widths=} must have one entry more than {num_modules=}')
         if not out_indices or not set(out_indices) <= set(range(len(widths))):
             raise ValueError(f'GreitHRNet: {out_indices=} must be taken from 0 to {len(widths) - 1}')
         if not -1 <= frozen_stages <= len(num_modules):
@@ -461,19 +380,12 @@ class GreitHRNet(BaseBackbone):
 
         def block(channels: tuple[int, ...]) -> GreitBlock:
             halves = [c // 2 for c in channels]
-            if gcw:
-                weighting = GroupedChannelWeighting(halves, gcw_ratio, gcw_stack, gcw_style)
-            else:
-                weighting = CrossResolutionWeighting(halves)
-            if gsw:
-                options = (gsw_context, gsw_style, gsw_mask_style)
-                spatial = [
-                    GlobalSpatialWeighting(c, gsw_channels, ratio, *options)
-                    for c, ratio in zip(halves, gsw_ratios, strict=False)
-                ]
-            else:
-                spatial = [SpatialWeighting(c, ratio=4) for c in halves]
-            return GreitBlock(channels, weighting, spatial, norm_cfg, with_cp)
+            weighting = GroupedChannelWeighting(halves, gcw_ratio) if gcw else CrossResolutionWeighting(halves)
+            spatial = [
+                GlobalSpatialWeighting(c, gsw_channels, gsw_ratio) if gsw else SpatialWeighting(c, ratio=4)
+                for c in halves
+            ]
+            return GreitBlock(channels, weighting, spatial, norm_cfg)
 
         def separable(c_in: int, c_out: int, stride: int) -> nn.Sequential:
             return nn.Sequential(
@@ -484,7 +396,7 @@ class GreitHRNet(BaseBackbone):
                 nn.ReLU(inplace=True),
             )
 
-        self.stem = LargeKernelStem(in_channels, stem_channels, lka_places if lks else (), norm_cfg, lka_init)
+        self.stem = LargeKernelStem(in_channels, stem_channels, lks, norm_cfg)
         previous = (stem_channels,)
         for index, modules in enumerate(num_modules):
             channels = tuple(widths[: index + 2])

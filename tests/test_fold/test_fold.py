@@ -110,10 +110,6 @@ def test_greit_with_its_coarser_maps_keeps_their_channels():
         dict(gcw=False),
         dict(gsw=False),
         dict(lks=False),
-        dict(gcw_style='lite', gsw_style='plain', gsw_mask_style='dite', gsw_context='mean'),
-        dict(gcw_style='norm', lka_places=('half1', 'half2_end')),
-        dict(gcw_style='plain', gcw_stack=2, gsw_style='bias', gsw_mask_style='plain', lka_places=('half2_end',)),
-        dict(lka_places=('half2', 'half2_expanded', 'half2_downsampled')),
     ],
 )
 def test_greit_variants(variant):

@@ -69,13 +69,11 @@ class FoldedSpatialWeighting(nn.Module):
 
     def __init__(self, weighting: GlobalSpatialWeighting) -> None:
         super().__init__()
-        self.context, self.mask, self.gate = weighting.context, weighting.mask, weighting.gate
+        self.mask, self.gate = weighting.mask, weighting.gate
 
     def forward(self, x: Tensor) -> Tensor:
         """Args and returns: (B, C, H, W)."""
         masked = x * self.mask(x)
-        if self.context == 'mean':
-            return x * self.gate(masked.mean((2, 3), keepdim=True))
         return x * self.gate(masked.sum((2, 3), keepdim=True))
 
 
@@ -195,11 +193,8 @@ class FoldedStem(nn.Module):
         self.activate = stem.conv1.activate
         self.half1 = nn.Sequential(stem.lka_half1, stem.branch1)
         self.half2 = nn.Sequential(
-            stem.lka_half2,
             stem.expand_conv,
-            stem.lka_half2_expanded,
             stem.depthwise_conv,
-            stem.lka_half2_downsampled,
             stem.linear_conv,
             stem.lka_half2_end,
         )
