@@ -4,7 +4,7 @@ _base_ = ['./_base_/greit_hrnet.py', '../_base_/datasets/coco_256x192.py']
 train_cfg = dict(max_epochs=210, val_interval=10)
 model = dict(head=dict(decoder=_base_.codec))
 
-# rotation within 30 degrees as the paper says; the 30 in the code of Lite-HRNet is rotate_factor=60 here
+# the paper's rotation factor of 30 is rot_factor=30 of MMPose 0.x, a normal of 30 degrees cut at 60
 train_pipeline = _base_.train_pipeline
 train_pipeline[4].update(shift_prob=0, rotate_factor=60, scale_factor=(0.75, 1.25))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
