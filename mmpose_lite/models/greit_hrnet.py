@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
 from mmengine.model import BaseModule
-from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.models.backbones.litehrnet import IterativeHead, LiteHRModule, SpatialWeighting, Stem
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from ._base import FreezableBackbone
 
 # (bias, norm) of the first and of the second convolution of a gate
 GATE_STYLES = {
@@ -310,7 +311,7 @@ class GreitModule(LiteHRModule):
 
 
 @MODELS.register_module()
-class GreitHRNet(BaseBackbone):
+class GreitHRNet(FreezableBackbone):
     """Greit-HRNet (Table 1), and every row of its ablation down to Lite-HRNet (Table 6).
 
     Args:
@@ -437,19 +438,7 @@ class GreitHRNet(BaseBackbone):
         feats = self.head_layer(xs)
         return tuple(feats[index] for index in self.out_indices)
 
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            names = ['stem', *(f'{part}{i}' for i in range(self.frozen_stages) for part in ('transition', 'stage'))]
-            for module in map(self.get_submodule, names):
-                module.eval()
-                module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'GreitHRNet':
-        """Set the mode, keeping frozen stages (and with ``norm_eval`` all batch norms) in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+    def frozen_modules(self) -> list[nn.Module]:
+        """Stem and first stages, with their transitions."""
+        names = [f'{part}{i}' for i in range(self.frozen_stages) for part in ('transition', 'stage')]
+        return [self.stem, *map(self.get_submodule, names)] if self.frozen_stages >= 0 else []

@@ -8,11 +8,11 @@ printed counts, see ``configs/hevitpose/README.md``.
 
 import torch
 from mmengine.model import BaseModule, ModuleList, Sequential
-from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ._base import FreezableBackbone
 
 
 def conv_bn(
@@ -335,7 +335,7 @@ def patch_embedding(in_channels: int, out_channels: int, overlap: int) -> nn.Seq
 
 
 @MODELS.register_module()
-class HEViTPose(BaseBackbone):
+class HEViTPose(FreezableBackbone):
     """Backbone of HEViTPose (Fig. 3a, Table 1), base size by default.
 
     ======= =============== ========= ========= ========= =========
@@ -453,18 +453,6 @@ class HEViTPose(BaseBackbone):
                 outs.append(x)
         return tuple(outs)
 
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            for module in (self.stem, *self.stages[: self.frozen_stages + 1]):
-                module.eval()
-                module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'HEViTPose':
-        """Set the mode; frozen stages (and with ``norm_eval`` all batch norms) stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+    def frozen_modules(self) -> tuple[nn.Module, ...]:
+        """Stem and first stages."""
+        return (self.stem, *self.stages[: self.frozen_stages + 1]) if self.frozen_stages >= 0 else ()

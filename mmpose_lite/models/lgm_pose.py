@@ -8,12 +8,12 @@ layer table: widths and block positions are those that reproduce all of its para
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList, Sequential
-from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.models.backbones.utils import InvertedResidual, channel_shuffle
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ._base import FreezableBackbone
 
 PATCH = 2  # side of a patch in pixels, P = PATCH ** 2 pixels per patch
 
@@ -167,7 +167,7 @@ class MobileViMBlock(BaseModule):
 
 
 @MODELS.register_module()
-class LGMPose(BaseBackbone):
+class LGMPose(FreezableBackbone):
     """Encoder of LGM-Pose (Fig. 1, left half).
 
     Args:
@@ -276,21 +276,9 @@ class LGMPose(BaseBackbone):
                 outs.append(x)
         return tuple(outs)
 
-    def _freeze_stages(self) -> None:
-        if self.frozen_stages >= 0:
-            for module in (self.stem, *self.stages[: self.frozen_stages + 1]):
-                module.eval()
-                module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'LGMPose':
-        """Set the mode, keeping frozen stages (and with ``norm_eval`` all batch norms) in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+    def frozen_modules(self) -> tuple[nn.Module, ...]:
+        """Stem and first stages."""
+        return (self.stem, *self.stages[: self.frozen_stages + 1]) if self.frozen_stages >= 0 else ()
 
 
 class SFusion(BaseModule):

@@ -10,12 +10,12 @@ from itertools import pairwise
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList, Sequential
-from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.models.backbones.utils import InvertedResidual, SELayer
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from ._base import FreezableBackbone
 
 PATCH = 4  # longer side of a patch in tokens
 
@@ -222,7 +222,7 @@ def _init_cfg() -> list[dict]:
 
 
 @MODELS.register_module()
-class WGNet(BaseBackbone):
+class WGNet(FreezableBackbone):
     """Encoder of WGNet: stem and stages s1 to s4.
 
     A stage halves the map, may have inverted residuals, and ends in a WNet. No weight belongs to an input size, so
@@ -341,20 +341,9 @@ class WGNet(BaseBackbone):
                 outs.append(x)
         return tuple(outs)
 
-    def _freeze_stages(self) -> None:
-        for module in (self.stem, *self.stages)[: self.frozen_stages + 1]:
-            module.eval()
-            module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'WGNet':
-        """Set the mode, keeping frozen stages (and with ``norm_eval`` all batch norms) in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+    def frozen_modules(self) -> tuple[nn.Module, ...]:
+        """Stem and first stages."""
+        return (self.stem, *self.stages)[: self.frozen_stages + 1]
 
 
 class UpStage(BaseModule):
