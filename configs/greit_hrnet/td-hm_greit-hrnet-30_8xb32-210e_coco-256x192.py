@@ -4,7 +4,7 @@ _base_ = ['./_base_/greit_hrnet.py', '../_base_/datasets/coco_256x192.py']
 train_cfg = dict(max_epochs=210, val_interval=10)
 model = dict(backbone=dict(num_modules=(3, 8, 3)), head=dict(decoder=_base_.codec))
 
-# the 30 degrees and 0.25 are MMPose 0.x's rot_factor and scale_factor: a normal of 30 degrees, cut at 60
+# the paper's rotation factor of 30 is rot_factor=30 of MMPose 0.x, a normal of 30 degrees cut at 60
 train_pipeline = _base_.train_pipeline
 train_pipeline[4].update(shift_prob=0, rotate_factor=60, scale_factor=(0.75, 1.25))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

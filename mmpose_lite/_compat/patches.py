@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -143,11 +144,13 @@ def use_safe_checkpoint_loader() -> bool:
 
 
 def read_annotations_in_any_encoding() -> bool:
-    """Read COCO files in UTF-8, with a byte order mark or without, whatever the locale."""
+    """Read COCO's and MPII's files in UTF-8, with a byte order mark or without, whatever the locale."""
+    from mmpose.datasets.datasets.body import mpii_dataset
     from xtcocotools.coco import COCO
 
     from ..json_file import read_json
 
+    mpii_dataset.json = SimpleNamespace(load=lambda file: read_json(file.name))
     plain = COCO.__init__
     if hasattr(plain, 'any_encoding') or 'ann_data' not in inspect.signature(plain).parameters:
         return False

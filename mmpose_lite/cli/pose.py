@@ -22,6 +22,7 @@ import warnings
 from pathlib import Path
 
 from ..inference.drawing import KPT_THR
+from ..inference.formats import FORMATS
 from ..inference.load import BACKENDS, EXPORTED
 from ..runtime.detector import BOX_THR
 
@@ -97,6 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         '--out-dir', default='poses', metavar='OUT', help='folder for pictures and poses (default: ./poses)'
     )
+    output.add_argument(
+        '--format',
+        choices=FORMATS,
+        default='mmpose',
+        help='write results for other tools too: COCO results, OpenPose JSON, or CSV',
+    )
     output.add_argument('--resume', action='store_true', help='skip finished inputs, go on with unfinished videos')
     output.add_argument('--no-draw', action='store_true', help='poses only')
     output.add_argument('--no-boxes', action='store_true', help='draw no boxes, scores and ids')
@@ -111,8 +118,8 @@ def check(args: argparse.Namespace) -> None:
             args.wrong(f'--{name.replace("_", "-")} is {value if value else "empty: was a variable not set?"}')
     if not re.fullmatch(r'(cpu|cuda|mps|xpu|npu|mlu|musa)(:\d+)?', args.device):
         args.wrong(f'--device {args.device} is unknown: use cpu, cuda or cuda:1')
-    if args.image_ids and not args.boxes:
-        args.wrong('--image-ids goes with --boxes')
+    if args.image_ids and not args.boxes and args.format != 'coco':
+        args.wrong('--image-ids goes with --boxes or --format coco')
     for name in ('bbox_thr', 'nms_thr', 'kpt_thr'):
         if not 0 <= getattr(args, name) <= 1:
             args.wrong(f'--{name.replace("_", "-")} {getattr(args, name)} must be from 0 to 1')
@@ -149,6 +156,8 @@ def check(args: argparse.Namespace) -> None:
 def pose(args: argparse.Namespace) -> int:
     """Pose the inputs; returns the exit code: 0, or 1 if any input failed."""
     from ..inference import BoxFile, Drawer, Runner, TopdownPipeline, Tracker, list_inputs, shard, whole_image
+    from ..inference.boxes import read_image_ids
+    from ..inference.formats import write_format
     from ..inference.load import choose_backend, load_detector, load_pose
     from ..inference.runner import check_display
 
@@ -156,6 +165,8 @@ def pose(args: argparse.Namespace) -> int:
     paths, processes = shard(list(inputs.results))
     if processes > 1 and '-' in args.inputs:
         raise ValueError('standard input cannot be shared by several processes: name files, folders or patterns')
+    if processes > 1 and args.format == 'coco':
+        raise ValueError('--format coco writes one file: give it with --resume in one process, when all have finished')
     if args.show:
         check_display()
     # a tracker carries on with boxes of a low score
@@ -202,6 +213,11 @@ def pose(args: argparse.Namespace) -> int:
     for error in inputs.errors:
         runner.report(error)
     runner({path: inputs.results[path] for path in paths})
+    if args.format != 'mmpose':
+        names = pipeline.dataset_meta['keypoint_id2name']
+        ids = read_image_ids(args.image_ids) if args.image_ids else None
+        own = {path: inputs.results[path] for path in paths}
+        write_format(args.format, own, Path(args.out_dir), [names[k] for k in sorted(names)], ids)
     if args.boxes and pipeline.left_out and not runner.poses:
         raise ValueError(
             f'{args.boxes}: all {pipeline.left_out} boxes of the inputs lie off their pictures or are huge'

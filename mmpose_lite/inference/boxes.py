@@ -62,6 +62,18 @@ def _is_tail(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:
     return len(part) <= len(whole) and whole[len(whole) - len(part) :] == part
 
 
+def read_image_ids(path: str | Path) -> dict[str, int]:
+    """Ids of the images of a COCO annotation file by their file names, without folders.
+
+    Raises:
+        ValueError: If it has no ``images`` with ids.
+    """
+    try:
+        return {_parts(str(image['file_name']))[-1]: image['id'] for image in read_json(path)['images']}
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f'{path} has no images with id and file_name ({type(error).__name__}: {error})') from error
+
+
 class BoxFile:
     """Person boxes from a JSON file of COCO results: a list of ``{image_id, category_id, bbox: [x, y, w, h], score}``.
 

@@ -1,36 +1,33 @@
-"""What the four backbones share."""
+"""What the backbones share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class Backbone(BaseBackbone):
-    """Backbone that keeps its first parts, or all its batch norms, in evaluation mode while it trains.
+class FreezableBackbone(BaseBackbone):
+    """A backbone of which stages can be frozen.
 
-    Args:
-        frozen_stages: See the subclass.
+    Attributes:
+        frozen_stages: How much is frozen; each backbone counts in its own way.
         norm_eval: Keep batch norm in evaluation mode while training.
-        init_cfg: Initialization config of MMEngine.
     """
 
-    def __init__(self, frozen_stages: int, norm_eval: bool, init_cfg: dict | list[dict] | None) -> None:
-        super().__init__(init_cfg)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
+    frozen_stages: int
+    norm_eval: bool
 
-    def _frozen(self) -> Sequence[nn.Module]:
-        """The modules that ``frozen_stages`` freezes: the stem and so many stages."""
-        return (self.stem, *self.stages)[: self.frozen_stages + 2] if self.frozen_stages >= 0 else ()
+    def frozen_modules(self) -> Iterable[nn.Module]:
+        """The parts that ``frozen_stages`` names."""
+        raise NotImplementedError
 
     def _freeze_stages(self) -> None:
-        for module in self._frozen():
+        for module in self.frozen_modules():
             module.eval()
             module.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> 'Backbone':
+    def train(self, mode: bool = True) -> 'FreezableBackbone':
         """Set the mode, keeping frozen stages (and with ``norm_eval`` all batch norms) in evaluation mode."""
         super().train(mode)
         self._freeze_stages()

@@ -1,8 +1,9 @@
 """Greit-HRNet: Grouped Lightweight High-Resolution Network for Human Pose Estimation (Han and Wang, 2024).
 
 Lite-HRNet with three replacements, each of which can be switched off (Table 6): channel weighting by groups of
-resolutions (GCW), global spatial weighting (GSW) and a stem with large kernels (LKS). What the paper leaves open:
-``configs/greit_hrnet/README.md``. Parameter names are those of MMPose's ``LiteHRNet``, whose checkpoints load.
+resolutions (GCW), global spatial weighting (GSW) and a stem with large kernels (LKS). Whatever the paper leaves open
+is a constructor argument, see ``configs/greit_hrnet/README.md``. Parameter names are those of MMPose's ``LiteHRNet``,
+so its checkpoints load into the common parts.
 
 The forward passes are not written as the equations are but as the faster forms that compute the same function (the
 tests hold the literal forms and compare): inputs are multiples of 32, so every branch is exactly twice as large as the
@@ -20,7 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ._base import Backbone
+from ._base import FreezableBackbone
+
+# (bias, norm) of the first and of the second convolution of a gate
+GATE_STYLES = {
+    'bias': ((True, False), (True, False)),
+    'norm': ((False, True), (False, False)),
+    'lite': ((False, True), (False, True)),
+    'dite': ((False, True), (True, False)),
+}
 
 
 def _shuffled(x1: Tensor, x2: Tensor) -> Tensor:
@@ -40,27 +49,22 @@ class Gate(BaseModule):
         in_channels: Channels of the input.
         mid_channels: Channels between the convolutions.
         out_channels: Channels of the weights.
-        bias: Whether the first and the second convolution have a bias.
-        norm: Whether batch norm follows the first and the second convolution.
+        style: ``'norm'`` (batch norm after the first, no bias), ``'dite'`` (batch norm after the first, bias in the
+            second, as Dite-HRNet), ``'lite'`` (batch norm after both, as Lite-HRNet's channel weighting) or ``'bias'``
+            (in both).
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        mid_channels: int,
-        out_channels: int,
-        bias: tuple[bool, bool] = (False, False),
-        norm: tuple[bool, bool] = (False, False),
-    ) -> None:
+    def __init__(self, in_channels: int, mid_channels: int, out_channels: int, style: str) -> None:
         super().__init__()
         if mid_channels < 1:
             raise ValueError(
                 f'GreitHRNet: a reduction ratio leaves none of {in_channels} channels, choose a smaller one'
             )
-        norm1, norm2 = (dict(type='BN') if present else None for present in norm)
+        (bias1, norm1), (bias2, norm2) = GATE_STYLES[style]
+        norm1, norm2 = (dict(type='BN') if norm else None for norm in (norm1, norm2))
+        self.conv1 = ConvModule(in_channels, mid_channels, 1, bias=bias1, norm_cfg=norm1)
         sigmoid = dict(type='Sigmoid')
-        self.conv1 = ConvModule(in_channels, mid_channels, 1, bias=bias[0], norm_cfg=norm1)
-        self.conv2 = ConvModule(mid_channels, out_channels, 1, bias=bias[1], norm_cfg=norm2, act_cfg=sigmoid)
+        self.conv2 = ConvModule(mid_channels, out_channels, 1, bias=bias2, norm_cfg=norm2, act_cfg=sigmoid)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to weights (B, out_channels, H, W)."""
@@ -99,7 +103,7 @@ class CrossResolutionWeighting(Gate):
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
-        super().__init__(sum(channels), sum(channels) // 8, sum(channels), norm=(True, True))
+        super().__init__(sum(channels), sum(channels) // 8, sum(channels), style='lite')
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Weight maps (B, C_i, H / 2^i, W / 2^i), the largest first."""
@@ -113,17 +117,16 @@ class GroupedChannelWeighting(BaseModule):
 
     Args:
         channels: Channels of the weighted half of every branch.
-        ratio: Reduction of the gates; the paper gives none.
-        stack: Gates in series per group. The "two stacked GCW modules" are read as one for each group.
+        ratio: Reduction of the gates; the paper gives none, 8 is Lite-HRNet's.
     """
 
-    def __init__(self, channels: Sequence[int], ratio: int = 4, stack: int = 1) -> None:
+    STACK = 2  # gates in series: the "two stacked GCW modules"
+
+    def __init__(self, channels: Sequence[int], ratio: int = 8) -> None:
         super().__init__()
-        if stack < 1:
-            raise ValueError(f'GreitHRNet: gcw_stack={stack} must be at least 1; gcw=False is Lite-HRNet')
         totals = [sum(group) for group in (channels[:2], channels[2:]) if group]
         self.groups = nn.ModuleList(
-            nn.ModuleList(Gate(total, total // ratio, total, norm=(True, False)) for _ in range(stack))
+            nn.ModuleList(Gate(total, total // ratio, total, style='norm') for _ in range(self.STACK))
             for total in totals
         )
 
@@ -136,8 +139,6 @@ class GroupedChannelWeighting(BaseModule):
 class GlobalSpatialWeighting(BaseModule):
     """GSW: a mask over the pixels sums the map up to a vector, which weights the channels.
 
-    A sum grows with the area of the input, so that the weights suit the input size of the training.
-
     Args:
         channels: C.
         mask_channels: C', channels between the convolutions of the mask; the paper gives no value.
@@ -146,18 +147,17 @@ class GlobalSpatialWeighting(BaseModule):
 
     def __init__(self, channels: int, mask_channels: int = 16, ratio: int = 8) -> None:
         super().__init__()
-        self.mask = Gate(channels, mask_channels, 1, bias=(True, True))
-        # as in Dite-HRNet
-        self.gate = Gate(channels, channels // ratio, channels, bias=(False, True), norm=(True, False))
+        self.mask = Gate(channels, mask_channels, 1, style='bias')
+        self.gate = Gate(channels, channels // ratio, channels, style='dite')
 
     def forward(self, x: Tensor) -> Tensor:
         """Args and returns: (B, C, H, W). Raises ValueError for a batch of one where batch norm is in training."""
-        if self.gate.conv1.norm.training and len(x) == 1:
+        if self.gate.conv1.with_norm and self.gate.conv1.norm.training and len(x) == 1:
             raise ValueError(
                 'GreitHRNet cannot train on a batch of one picture: batch norm in GSW would see one value per channel. '
                 'Set drop_last=True in train_dataloader if it is the last one of an epoch, or backbone.norm_eval=True'
             )
-        # (B, C, HW) x (B, HW, 1): one product, the masked map is never built
+        # a sum over the pixels, (B, C, HW) x (B, HW, 1): one product, the masked map is never built
         context = torch.matmul(x.flatten(2), self.mask(x).flatten(2).transpose(1, 2))
         return x * self.gate(context.unsqueeze(3))
 
@@ -180,37 +180,34 @@ class LargeKernelAttention(BaseModule):
         return x * self.conv1(self.conv_spatial(self.conv0(x)))
 
     def init_weights(self) -> None:
-        """Draw the weights so that attention is 1 and x passes.
+        """Draw the weights so that attention is 1 and x passes: the last convolution by normal(0, 0.001) with a bias of
+        1, the two before it by VAN's rule, normal(0, sqrt(2 / fan_out)).
 
-        The last convolution is drawn by normal(0, 0.001), as the rest of the network, with a bias of 1, the two before
-        it by VAN's rule, normal(0, sqrt(2 / fan_out)). With VAN's rule for all three attention is no smaller than its
-        input, so that the stem starts with something like the square of an image, few large values among many small
-        ones, and the network learns later (research/README.md). With 0.001 for all three and no bias the output is
-        1e-8, which the batch norm that follows cannot rescale: its eps is larger.
+        By VAN's rule alone the stem starts with something like the square of an image, few large values among many
+        small ones, and the network learns later (research/README.md). By 0.001 alone the output is 1e-8, which the
+        batch norm that follows cannot rescale: its eps is larger.
         """
         super().init_weights()
-        for conv in (self.conv0, self.conv_spatial):
-            nn.init.normal_(conv.weight, std=(2 / conv.kernel_size[0] ** 2) ** 0.5)
-            nn.init.zeros_(conv.bias)
-        nn.init.normal_(self.conv1.weight, std=0.001)
-        nn.init.ones_(self.conv1.bias)
+        for conv in (self.conv0, self.conv_spatial, self.conv1):
+            fan_out = conv.out_channels // conv.groups * conv.kernel_size[0] * conv.kernel_size[1]
+            nn.init.normal_(conv.weight, std=0.001 if conv is self.conv1 else (2 / fan_out) ** 0.5)
+            nn.init.constant_(conv.bias, float(conv is self.conv1))
 
 
 class LargeKernelStem(Stem):
-    """LKS (Fig. 2): Lite-HRNet's stem, to stride 4, with large kernel attention first in one half, last in the other.
+    """LKS (Fig. 2): Lite-HRNet's stem, to stride 4, with "two LKA modules": first in one half, last in the other.
 
     Args:
         in_channels: Channels of the image.
         channels: Channels of the output.
-        lka: Have the attention; without it is Lite-HRNet's stem.
+        attention: False is Lite-HRNet's stem.
         norm_cfg: Norm of the convolutions.
     """
 
-    def __init__(self, in_channels: int, channels: int, lka: bool, norm_cfg: dict) -> None:
+    def __init__(self, in_channels: int, channels: int, attention: bool, norm_cfg: dict) -> None:
         super().__init__(in_channels, channels, channels, expand_ratio=1, norm_cfg=norm_cfg)
-        self.lka_half1, self.lka_half2_end = (
-            LargeKernelAttention(channels // 2) if lka else nn.Identity() for _ in range(2)
-        )
+        self.lka_half1 = LargeKernelAttention(channels // 2) if attention else nn.Identity()
+        self.lka_half2_end = LargeKernelAttention(channels // 2) if attention else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, in_channels, H, W) to (B, channels, H / 4, W / 4)."""
@@ -220,7 +217,11 @@ class LargeKernelStem(Stem):
         return _shuffled(x1, self.lka_half2_end(x2))
 
     def init_weights(self) -> None:
-        """Give LKA its own rule and nothing else: the inherited method would draw a ConvModule anew by Kaiming's."""
+        """Give LKA its own rule and nothing else.
+
+        The backbone has drawn all convolutions as Lite-HRNet's authors do; the inherited method would draw those in a
+        ConvModule anew by Kaiming's rule.
+        """
         for module in self.children():
             if isinstance(module, LargeKernelAttention):
                 module.init_weights()
@@ -310,7 +311,7 @@ class GreitModule(LiteHRModule):
 
 
 @MODELS.register_module()
-class GreitHRNet(Backbone):
+class GreitHRNet(FreezableBackbone):
     """Greit-HRNet (Table 1), and every row of its ablation down to Lite-HRNet (Table 6).
 
     Args:
@@ -323,7 +324,6 @@ class GreitHRNet(Backbone):
         widths: Channels of the branches at strides 4, 8, 16 and 32.
         num_blocks: Blocks per module.
         gcw_ratio: Reduction of GCW's gates.
-        gcw_stack: GCW's gates in series.
         gsw_channels: C' of GSW's mask.
         gsw_ratio: Reduction of GSW's "SE operation".
         out_indices: Maps of the last fusion to return, 0 to 3 for strides 4, 8, 16 and 32, with ``(widths[0],
@@ -333,7 +333,7 @@ class GreitHRNet(Backbone):
         norm_cfg: Norm of all convolutions but those of the gates.
         norm_eval: Keep batch norm in evaluation mode while training.
         init_cfg: Initialization config of MMEngine. By default Lite-HRNet's, normal(0, 0.001) for convolutions, but
-            its own for LKA.
+            for LKA.
 
     Raises:
         ValueError: For inconsistent arguments, or (in forward) an input whose sides are not multiples of 32.
@@ -349,8 +349,7 @@ class GreitHRNet(Backbone):
         stem_channels: int = 32,
         widths: tuple[int, int, int, int] = (40, 80, 160, 320),
         num_blocks: int = 2,
-        gcw_ratio: int = 4,
-        gcw_stack: int = 1,
+        gcw_ratio: int = 8,
         gsw_channels: int = 16,
         gsw_ratio: int = 8,
         out_indices: tuple[int, ...] = (0,),
@@ -360,13 +359,11 @@ class GreitHRNet(Backbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(
-            frozen_stages,
-            norm_eval,
-            init_cfg
+            init_cfg=init_cfg
             or [
                 dict(type='Normal', layer='Conv2d', std=0.001),
                 dict(type='Constant', layer='_BatchNorm', val=1),
-            ],
+            ]
         )
         if any(width % 2 for width in (stem_channels, *widths)):
             raise ValueError(f'GreitHRNet: {stem_channels=} and {widths=} are split in halves and must be even')
@@ -378,18 +375,17 @@ class GreitHRNet(Backbone):
             raise ValueError(f'GreitHRNet: {frozen_stages=} must be from -1 to {len(num_modules)}')
         norm_cfg = norm_cfg or dict(type='BN')
         self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
         self.num_stages = len(num_modules)
 
         def block(channels: tuple[int, ...]) -> GreitBlock:
             halves = [c // 2 for c in channels]
-            if gcw:
-                weighting = GroupedChannelWeighting(halves, gcw_ratio, gcw_stack)
-            else:
-                weighting = CrossResolutionWeighting(halves)
-            if gsw:
-                spatial = [GlobalSpatialWeighting(c, gsw_channels, gsw_ratio) for c in halves]
-            else:
-                spatial = [SpatialWeighting(c, ratio=4) for c in halves]
+            weighting = GroupedChannelWeighting(halves, gcw_ratio) if gcw else CrossResolutionWeighting(halves)
+            spatial = [
+                GlobalSpatialWeighting(c, gsw_channels, gsw_ratio) if gsw else SpatialWeighting(c, ratio=4)
+                for c in halves
+            ]
             return GreitBlock(channels, weighting, spatial, norm_cfg)
 
         def separable(c_in: int, c_out: int, stride: int) -> nn.Sequential:
@@ -442,6 +438,7 @@ class GreitHRNet(Backbone):
         feats = self.head_layer(xs)
         return tuple(feats[index] for index in self.out_indices)
 
-    def _frozen(self) -> list[nn.Module]:
-        names = ['stem', *(f'{part}{i}' for i in range(self.frozen_stages) for part in ('transition', 'stage'))]
-        return [self.get_submodule(name) for name in names] if self.frozen_stages >= 0 else []
+    def frozen_modules(self) -> list[nn.Module]:
+        """Stem and first stages, with their transitions."""
+        names = [f'{part}{i}' for i in range(self.frozen_stages) for part in ('transition', 'stage')]
+        return [self.stem, *map(self.get_submodule, names)] if self.frozen_stages >= 0 else []

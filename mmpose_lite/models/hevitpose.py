@@ -12,7 +12,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._base import Backbone
+from ._base import FreezableBackbone
 
 
 def conv_bn(
@@ -309,7 +309,7 @@ def patch_embedding(in_channels: int, out_channels: int, overlap: int) -> nn.Seq
 
 
 @MODELS.register_module()
-class HEViTPose(Backbone):
+class HEViTPose(FreezableBackbone):
     """Backbone of HEViTPose (Fig. 3a, Table 1), base size by default.
 
     ======= =============== ========= ========= ========= =========
@@ -358,7 +358,7 @@ class HEViTPose(Backbone):
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(frozen_stages, norm_eval, init_cfg)
+        super().__init__(init_cfg)
         num_stages = len(widths)
         stage_args = dict(depths=depths, groups=groups, reductions=reductions, num_heads=num_heads)
         for name, value in stage_args.items():
@@ -376,6 +376,8 @@ class HEViTPose(Backbone):
         if not -1 <= frozen_stages < num_stages:
             raise ValueError(f'HEViTPose: frozen_stages={frozen_stages} must lie in -1 to {num_stages - 1}')
         self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
 
         def make_block(stage: int) -> HEViTBlock:
             if mixer == 'cga':
@@ -408,3 +410,7 @@ class HEViTPose(Backbone):
             if index in self.out_indices:
                 outs.append(x)
         return tuple(outs)
+
+    def frozen_modules(self) -> tuple[nn.Module, ...]:
+        """Stem and first stages."""
+        return (self.stem, *self.stages[: self.frozen_stages + 1]) if self.frozen_stages >= 0 else ()

@@ -13,7 +13,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._base import Backbone
+from ._base import FreezableBackbone
 
 PATCH = 2  # side of a patch in pixels, P = PATCH ** 2 pixels per patch
 
@@ -167,7 +167,7 @@ class MobileViMBlock(BaseModule):
 
 
 @MODELS.register_module()
-class LGMPose(Backbone):
+class LGMPose(FreezableBackbone):
     """Encoder of LGM-Pose (Fig. 1, left half).
 
     Args:
@@ -209,8 +209,6 @@ class LGMPose(Backbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(
-            frozen_stages,
-            norm_eval,
             init_cfg
             or [
                 dict(type='Kaiming', layer='Conv2d', mode='fan_out'),
@@ -227,6 +225,8 @@ class LGMPose(Backbone):
             raise ValueError(f"LGMPose: norm_axis={norm_axis!r} must be 'patches' or 'channels'")
         self.img_size = (height, width)
         self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
 
         def mobilevim(stage: int) -> MobileViMBlock:
             embed = embed_channels[stage - 3]
@@ -275,6 +275,10 @@ class LGMPose(Backbone):
             if index in self.out_indices:
                 outs.append(x)
         return tuple(outs)
+
+    def frozen_modules(self) -> tuple[nn.Module, ...]:
+        """Stem and first stages."""
+        return (self.stem, *self.stages[: self.frozen_stages + 1]) if self.frozen_stages >= 0 else ()
 
 
 class SFusion(BaseModule):

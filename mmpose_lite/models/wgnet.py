@@ -15,7 +15,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._base import Backbone
+from ._base import FreezableBackbone
 
 PATCH = 4  # longer side of a patch in tokens
 
@@ -197,7 +197,7 @@ def _init_cfg() -> list[dict]:
 
 
 @MODELS.register_module()
-class WGNet(Backbone):
+class WGNet(FreezableBackbone):
     """Encoder of WGNet: stem and stages s1 to s4.
 
     A stage is what section 3 lists: downsampling by 2 (a depthwise separable convolution), an inverted residual and a
@@ -231,7 +231,7 @@ class WGNet(Backbone):
         norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(frozen_stages, norm_eval, init_cfg or _init_cfg())
+        super().__init__(init_cfg or _init_cfg())
         if len(widths) != 4:
             raise ValueError(f'WGNet: widths={widths} must have four entries, one per stage')
         if not out_indices or not set(out_indices) <= set(range(4)):
@@ -239,6 +239,8 @@ class WGNet(Backbone):
         if frozen_stages not in range(-1, 5):
             raise ValueError(f'WGNet: frozen_stages={frozen_stages} must be from -1 (none) to 4 (s4)')
         self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
 
         self.stem = _ds_conv(in_channels, stem_width)
         self.stages = ModuleList()
@@ -268,7 +270,8 @@ class WGNet(Backbone):
                 outs.append(x)
         return tuple(outs)
 
-    def _frozen(self) -> tuple[nn.Module, ...]:
+    def frozen_modules(self) -> tuple[nn.Module, ...]:
+        """Stem and first stages."""
         return (self.stem, *self.stages)[: self.frozen_stages + 1]
 
 

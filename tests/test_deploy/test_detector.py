@@ -58,6 +58,7 @@ def test_an_official_config(tmp_path):
         from mmdet.registry import MODELS
 
         model = MODELS.build(config.model)
+        model.init_weights()  # with a prior for few boxes
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'tiny.pth')
     done = export(tmp_path / 'tiny.py', tmp_path / 'tiny.pth', tmp_path / 'tiny.onnx')
     assert done.contract.input_size == (640, 640)

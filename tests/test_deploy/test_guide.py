@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-import mmpose_lite.deploy
+import mmpose_lite
 from mmpose_lite.deploy.verify import normalize, open_onnx, toy_crops
+from mmpose_lite.inference.load import find_shipped
 from mmpose_lite.runtime import Contract, PoseModel
 
 README = (Path(__file__).parents[2] / 'docs/export.md').read_text()
@@ -24,6 +25,7 @@ def folder(lgm_pose, exported, tmp_path, monkeypatch) -> Path:
     Config.fromfile(lgm_pose[0]).dump(str(tmp_path / 'CONFIG.py'))
     (tmp_path / 'WEIGHTS.pth').symlink_to(lgm_pose[1])
     (tmp_path / 'FILE.onnx').symlink_to(exported)
+    (tmp_path / 'DETECTOR.onnx').symlink_to(find_shipped('detection', None).onnx)
     cv2.imwrite(str(tmp_path / 'IMAGE.jpg'), np.full((90, 60, 3), 128, np.uint8))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -61,6 +63,7 @@ def test_python(folder, exported):
 
 RUN_IR = """
 import numpy as np
+from mmpose_lite.inference.load import find_shipped
 from mmpose_lite.runtime import Contract, PoseModel
 model = PoseModel('FILE.xml', 'openvino', threads=1)
 np.save('found.npy', model.outputs(np.load('crops.npy'))[0])

@@ -110,7 +110,6 @@ def test_greit_with_its_coarser_maps_keeps_their_channels():
         dict(gcw=False),
         dict(gsw=False),
         dict(lks=False),
-        dict(gcw_stack=2),
     ],
 )
 def test_greit_variants(variant):

@@ -73,7 +73,8 @@ class FoldedSpatialWeighting(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Args and returns: (B, C, H, W)."""
-        return x * self.gate((x * self.mask(x)).sum((2, 3), keepdim=True))
+        masked = x * self.mask(x)
+        return x * self.gate(masked.sum((2, 3), keepdim=True))
 
 
 def _concatenated(places: Sequence[Tensor]) -> Tensor:
@@ -191,7 +192,12 @@ class FoldedStem(nn.Module):
         self.conv1, self.conv2 = (_rows(conv, rows) for rows in (slice(0, half), slice(half, None)))
         self.activate = stem.conv1.activate
         self.half1 = nn.Sequential(stem.lka_half1, stem.branch1)
-        self.half2 = nn.Sequential(stem.expand_conv, stem.depthwise_conv, stem.linear_conv, stem.lka_half2_end)
+        self.half2 = nn.Sequential(
+            stem.expand_conv,
+            stem.depthwise_conv,
+            stem.linear_conv,
+            stem.lka_half2_end,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, in_channels, H, W) to (B, channels, H / 4, W / 4), the halves one after the other."""
