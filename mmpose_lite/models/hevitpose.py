@@ -72,12 +72,6 @@ class CGSRMHA(BaseModule):
         num_groups: Number of groups G; divides ``embed_dims``.
         reduction: Spatial reduction ratio r of keys and values. Defaults to 2.
         num_heads: Attention heads h in every group; divides ``embed_dims / num_groups``.
-        norm_per_group: Give each group its own norms instead of sharing one. Defaults to True.
-        norm_out: Norm after the attention of a group (Fig. 3). Defaults to True.
-        attn_bias: Biases in Wq, Wk, Wv and Wo. Defaults to False.
-        proj: Last linear layer, ``'conv'`` (1x1 with bias) or ``'conv_bn'`` (1x1 and batch norm, as in EfficientViT).
-            It starts at zero, so that a residual block starts as identity.
-        proj_act: ``'relu'`` before the last linear layer (as in EfficientViT) or None.
         init_cfg: Initialization config of MMEngine.
 
     Raises:
@@ -90,11 +84,6 @@ class CGSRMHA(BaseModule):
         num_groups: int = 4,
         reduction: int = 2,
         num_heads: int = 8,
-        norm_per_group: bool = True,
-        norm_out: bool = True,
-        attn_bias: bool = False,
-        proj: str = 'conv',
-        proj_act: str | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -107,50 +96,36 @@ class CGSRMHA(BaseModule):
             )
         if reduction < 1:
             raise ValueError(f'CGSRMHA: reduction={reduction} must be 1 (none) or more')
-        if proj not in ('conv', 'conv_bn'):
-            raise ValueError(f"CGSRMHA: proj={proj!r} must be 'conv' or 'conv_bn'")
-        if proj_act not in (None, 'relu'):
-            raise ValueError(f"CGSRMHA: proj_act={proj_act!r} must be None or 'relu'")
         self.num_groups = num_groups
         self.num_heads = num_heads
         reduced = reduction > 1
 
-        def norms(present: bool) -> nn.ModuleList:
-            count = num_groups if norm_per_group else 1
-            return nn.ModuleList(nn.LayerNorm(dims) if present else nn.Identity() for _ in range(count))
+        def norms(present: bool = True) -> nn.ModuleList:
+            return nn.ModuleList(nn.LayerNorm(dims) if present else nn.Identity() for _ in range(num_groups))
 
-        self.q_norms = norms(True)
-        self.kv_norms = norms(reduced)
-        self.out_norms = norms(norm_out)
+        self.q_norms, self.kv_norms, self.out_norms = norms(), norms(reduced), norms()
         kernel_size = 2 * reduction - 1
         self.reduce = nn.Conv2d(dims, dims, kernel_size, reduction, reduction - 1) if reduced else nn.Identity()
         # the four c x c matrices and the names are those of nn.MultiheadAttention
         self.in_proj_weight = nn.Parameter(torch.empty(3 * dims, dims))
         self.out_proj_weight = nn.Parameter(torch.empty(dims, dims))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dims)) if attn_bias else None
-        self.out_proj_bias = nn.Parameter(torch.zeros(dims)) if attn_bias else None
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.xavier_uniform_(self.out_proj_weight)
-        self.proj_act = nn.ReLU(inplace=True) if proj_act == 'relu' else nn.Identity()
-        if proj == 'conv':
-            self.proj = nn.Conv2d(embed_dims, embed_dims, 1)
-            nn.init.zeros_(self.proj.weight)
-            nn.init.zeros_(self.proj.bias)
-        else:
-            self.proj = conv_bn(embed_dims, embed_dims, 1, zero_init=True)
+        self.proj = nn.Conv2d(embed_dims, embed_dims, 1)  # zero, so that a residual block starts as identity
+        nn.init.zeros_(self.proj.weight)
+        nn.init.zeros_(self.proj.bias)
 
     def _attend(self, x: Tensor, kv: Tensor) -> Tensor:
         """Multi-head attention of (B, N, c) to (B, M, c), of width c / h per head."""
         dims = x.shape[-1]
         weights = self.in_proj_weight.split((dims, 2 * dims))
-        biases = (None, None) if self.in_proj_bias is None else self.in_proj_bias.split((dims, 2 * dims))
         heads = (self.num_heads, dims // self.num_heads)
-        q = F.linear(x, weights[0], biases[0]).unflatten(-1, heads).transpose(1, 2)
-        k, v = F.linear(kv, weights[1], biases[1]).chunk(2, dim=-1)
+        q = F.linear(x, weights[0]).unflatten(-1, heads).transpose(1, 2)
+        k, v = F.linear(kv, weights[1]).chunk(2, dim=-1)
         k = k.unflatten(-1, heads).transpose(1, 2)
         v = v.unflatten(-1, heads).transpose(1, 2)
         x = F.scaled_dot_product_attention(q, k, v)  # (B, h, N, c / h)
-        return F.linear(x.transpose(1, 2).flatten(2), self.out_proj_weight, self.out_proj_bias)
+        return F.linear(x.transpose(1, 2).flatten(2), self.out_proj_weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Args and returns: (B, C, H, W)."""
@@ -160,12 +135,10 @@ class CGSRMHA(BaseModule):
         for index, feat in enumerate(groups):
             if outs:
                 feat = feat + outs[-1]
-            norm = index % len(self.q_norms)
             kv = to_tokens(self.reduce(to_map(feat, height, width)))  # (B, ceil(H / r) * ceil(W / r), c)
-            out = self._attend(self.q_norms[norm](feat), self.kv_norms[norm](kv))
-            outs.append(self.out_norms[norm](out))
-        x = to_map(torch.cat(outs, dim=-1), height, width)
-        return self.proj(self.proj_act(x))
+            out = self._attend(self.q_norms[index](feat), self.kv_norms[index](kv))
+            outs.append(self.out_norms[index](out))
+        return self.proj(to_map(torch.cat(outs, dim=-1), height, width))
 
 
 class CascadedGroupAttention(BaseModule):
@@ -358,7 +331,6 @@ class HEViTPose(FreezableBackbone):
         peow: Overlap of the patch embedding in pixels: 1, 3 or 7.
         mixer: ``'cgsr'``, or ``'cga'`` for the windowed attention of EfficientViT-M4, the baseline of the ablations, to
             which ``groups``, ``reductions``, ``num_heads`` and the five options below do not apply.
-        norm_per_group, norm_out, attn_bias, proj, proj_act: See :class:`CGSRMHA`.
         in_channels: Channels of the image.
         out_indices: Stages to return, 0 to 2.
         frozen_stages: Freeze the stem and stages up to and including this index. -1 freezes nothing.
@@ -379,11 +351,6 @@ class HEViTPose(FreezableBackbone):
         num_heads: tuple[int, ...] = (2, 4, 8),
         peow: int = 3,
         mixer: str = 'cgsr',
-        norm_per_group: bool = True,
-        norm_out: bool = True,
-        attn_bias: bool = False,
-        proj: str = 'conv',
-        proj_act: str | None = None,
         in_channels: int = 3,
         out_indices: tuple[int, ...] = (2,),
         frozen_stages: int = -1,
@@ -419,11 +386,6 @@ class HEViTPose(FreezableBackbone):
                 groups[stage],
                 reductions[stage],
                 num_heads[stage],
-                norm_per_group=norm_per_group,
-                norm_out=norm_out,
-                attn_bias=attn_bias,
-                proj=proj,
-                proj_act=proj_act,
             )
             return HEViTBlock(widths[stage], attention)
 

@@ -22,9 +22,8 @@ class FoldedCGSRMHA(nn.Module):
         super().__init__()
         self.num_heads = attention.num_heads
         self.reduce = attention.reduce
-        self.proj_act, self.proj = attention.proj_act, attention.proj
-        self.out_norms = attention.out_norms
-        self.out_proj_weight, self.out_proj_bias = attention.out_proj_weight, attention.out_proj_bias
+        self.proj, self.out_norms = attention.proj, attention.out_norms
+        self.out_proj_weight = attention.out_proj_weight
         dims = attention.out_proj_weight.shape[0]
         self.dims, self.groups = dims, attention.num_groups
         self.eps = attention.q_norms[0].eps
@@ -32,10 +31,9 @@ class FoldedCGSRMHA(nn.Module):
         weights, biases = [], []
         for group in range(attention.num_groups):
             rows = (slice(0, dims), slice(dims, None))  # of queries, of keys and values
-            norms = (norms[group % len(norms)] for norms in (attention.q_norms, attention.kv_norms))
+            norms = (attention.q_norms[group], attention.kv_norms[group])
             for part, norm in zip(rows, norms, strict=True):
-                weight = attention.in_proj_weight[part].detach()
-                bias = None if attention.in_proj_bias is None else attention.in_proj_bias[part].detach()
+                weight, bias = attention.in_proj_weight[part].detach(), None
                 if isinstance(norm, nn.LayerNorm):
                     weight, bias = affine_into(norm, weight, bias)
                 weights.append(weight)
@@ -62,9 +60,9 @@ class FoldedCGSRMHA(nn.Module):
             k, v = F.linear(kv, self.weights[2 * index + 1], self.biases[2 * index + 1]).split(self.dims, dim=-1)
             out = F.scaled_dot_product_attention(*map(self._heads, (q, k, v))).transpose(1, 2)  # (B, N, h, c / h)
             out = out.reshape(-1, height * width, self.dims)
-            out = F.linear(out, self.out_proj_weight, self.out_proj_bias)
-            outs.append(self.out_norms[index % len(self.out_norms)](out))
-        return self.proj(self.proj_act(to_map(torch.cat(outs, dim=-1), height, width)))
+            out = F.linear(out, self.out_proj_weight)
+            outs.append(self.out_norms[index](out))
+        return self.proj(to_map(torch.cat(outs, dim=-1), height, width))
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, N, c) to (B, h, N, c / h)."""
