@@ -61,3 +61,12 @@ def test_plain_commands_are_those_of_make(target):
             if re.match(r'configs/|demo/|mmpose_lite/|--(?!work-dir|resume|val)|\d+$', word) and word != '100':
                 assert word in plain, f'{word} of `make {target}` is not in docs/install.md'
     assert commands
+
+
+def test_baselines_are_configs_of_mmpose():
+    import mmpose
+
+    folder = Path(mmpose.__file__).parent / '.mim/configs/body_2d_keypoint/topdown_heatmap'
+    named = re.findall(r'`((?:coco|mpii)/td-hm_\S+\.py)`', (ROOT / 'docs/baselines.md').read_text())
+    assert len(named) > 30
+    assert [name for name in named if not (folder / name).is_file()] == []
