@@ -75,7 +75,7 @@ class CGSRMHA(BaseModule):
         init_cfg: Initialization config of MMEngine.
 
     Raises:
-        ValueError: If widths, groups and heads do not divide, or for a reduction below 1.
+        ValueError: If widths, groups and heads do not divide, or for an unknown option.
     """
 
     def __init__(
@@ -111,8 +111,7 @@ class CGSRMHA(BaseModule):
         self.out_proj_weight = nn.Parameter(torch.empty(dims, dims))
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.xavier_uniform_(self.out_proj_weight)
-        # zero, so that a residual block starts as identity
-        self.proj = nn.Conv2d(embed_dims, embed_dims, 1)
+        self.proj = nn.Conv2d(embed_dims, embed_dims, 1)  # zero, so that a residual block starts as identity
         nn.init.zeros_(self.proj.weight)
         nn.init.zeros_(self.proj.bias)
 
@@ -331,7 +330,7 @@ class HEViTPose(FreezableBackbone):
         num_heads: Heads in a group of CGSR-MHA in each stage; divide ``widths / groups``.
         peow: Overlap of the patch embedding in pixels: 1, 3 or 7.
         mixer: ``'cgsr'``, or ``'cga'`` for the windowed attention of EfficientViT-M4, the baseline of the ablations, to
-            which ``groups``, ``reductions`` and ``num_heads`` do not apply.
+            which ``groups``, ``reductions``, ``num_heads`` and the five options below do not apply.
         in_channels: Channels of the image.
         out_indices: Stages to return, 0 to 2.
         frozen_stages: Freeze the stem and stages up to and including this index. -1 freezes nothing.
@@ -382,7 +381,12 @@ class HEViTPose(FreezableBackbone):
         def make_block(stage: int) -> HEViTBlock:
             if mixer == 'cga':
                 return HEViTBlock(widths[stage], CascadedGroupAttention(widths[stage]))
-            attention = CGSRMHA(widths[stage], groups[stage], reductions[stage], num_heads[stage])
+            attention = CGSRMHA(
+                widths[stage],
+                groups[stage],
+                reductions[stage],
+                num_heads[stage],
+            )
             return HEViTBlock(widths[stage], attention)
 
         self.stem = patch_embedding(in_channels, widths[0], peow)

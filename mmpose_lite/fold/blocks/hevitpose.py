@@ -22,8 +22,7 @@ class FoldedCGSRMHA(nn.Module):
         super().__init__()
         self.num_heads = attention.num_heads
         self.reduce = attention.reduce
-        self.proj = attention.proj
-        self.out_norms = attention.out_norms
+        self.proj, self.out_norms = attention.proj, attention.out_norms
         self.out_proj_weight = attention.out_proj_weight
         dims = attention.out_proj_weight.shape[0]
         self.dims, self.groups = dims, attention.num_groups
@@ -34,12 +33,11 @@ class FoldedCGSRMHA(nn.Module):
             rows = (slice(0, dims), slice(dims, None))  # of queries, of keys and values
             norms = (attention.q_norms[group], attention.kv_norms[group])
             for part, norm in zip(rows, norms, strict=True):
-                weight = attention.in_proj_weight[part].detach()
-                bias = weight.new_zeros(len(weight))
+                weight, bias = attention.in_proj_weight[part].detach(), None
                 if isinstance(norm, nn.LayerNorm):
                     weight, bias = affine_into(norm, weight, bias)
                 weights.append(weight)
-                biases.append(bias)
+                biases.append(weight.new_zeros(len(weight)) if bias is None else bias)
         self.weights, self.biases = (
             nn.ParameterList(nn.Parameter(value, requires_grad=False) for value in values)
             for values in (weights, biases)
