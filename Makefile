@@ -41,8 +41,11 @@ demo: setup
 	@echo "Score on 100 unseen pictures of generated people, by mim test: PCKh@0.5 in percent," \
 	    "$$(grep -o ' PCK: [0-9.]*' $(OUT)/test.log | tail -n 1)"
 
+# exports apart: after them in one process, the kernel now and then ends pytest with SIGSEGV (SI_KERNEL, no address) as it
+# returns from the poll() that waits for a child; stack, threads and mappings are sound in the core, the cause is not found
 test: setup
-	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --ignore tests/test_deploy
+	OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 tests/test_deploy
 
 # in fresh environments, from a built wheel
 test-install: setup
