@@ -196,7 +196,7 @@ def pose(args: argparse.Namespace) -> int:
             args.det_category or 0,
         )
     network = load_pose(args.pose, args.weights, backend, args.threads, args.device, args.precision, args.flip_test)
-    print(f'{args.pose or "lgm-pose"} on {backend}, threads: {args.threads or "all"}')
+    print(_what_runs(network, boxes, args.threads))
     pipeline = TopdownPipeline(network, boxes, args.batch_size)
     drawer = None if args.no_draw else Drawer(pipeline.dataset_meta, args.kpt_thr, not args.no_boxes)
     runner = Runner(
@@ -227,6 +227,18 @@ def pose(args: argparse.Namespace) -> int:
     skipped = f', {runner.skipped} were finished before' if runner.skipped else ''
     print(f'{runner.poses} poses in {done} of {number} inputs{skipped}: see {args.out_dir}')
     return 1 if runner.failed else 0
+
+
+def _what_runs(network: object, boxes: object, threads: int | None) -> str:
+    """One line: the networks, what runs each, and on how many threads."""
+    said = []
+    for part in (network, boxes):
+        contract = getattr(part, 'contract', None)
+        name = contract.config if contract else getattr(part, 'name', None)
+        if name:
+            said.append(f'{name} on {part.backend if contract else "torch"}')
+    number = threads or (len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())
+    return f'{", ".join(said)}; threads: {number}'
 
 
 def stop(*_) -> None:

@@ -17,7 +17,8 @@ from .verify import TOLERANCE, ExportError, relative_error
 
 OUTPUTS = ['boxes', 'scores']
 PICTURES = ((640, 480), (300, 500), (512, 128), (96, 128))  # width and height
-PIXELS, SCORE, LOWEST = 0.1, 1e-3, 0.3
+PIXELS, SCORE = dict(fp32=0.1, fp16=1.0), dict(fp32=1e-3, fp16=0.02)  # by the precision of the weights
+LOWEST = 0.3
 
 
 class Detections(nn.Module):
@@ -94,19 +95,19 @@ def verify(path: Path, network: nn.Module, detector: PersonDetector, contract: D
     if error > TOLERANCE[contract.precision]:
         raise ExportError(f'the exported detector differs from PyTorch by {error:.1e} of its largest output')
     said = [f'noise, batch 3: outputs differ by {error:.1e} of their largest value']
-    rng = np.random.default_rng(1)
+    rng, total = np.random.default_rng(1), 0
     for size in PICTURES:
         picture = draw_scene(rng, size, 2).image
         ours, theirs = found.detect(picture), detector([SimpleNamespace(image=picture)])[0]
-        if contract.precision == 'fp16':  # a box near the threshold may fall on either side of it
-            said.append(f'{size[0]}x{size[1]}: {len(ours)} boxes, {len(theirs)} by PyTorch')
-            continue
+        # a box that near the threshold may fall on either side of it
+        ours, theirs = (found[found[:, 4] > LOWEST + SCORE[contract.precision]] for found in (ours, theirs))
         if len(ours) != len(theirs):
             raise ExportError(f'a picture of {size[0]}x{size[1]}: {len(ours)} boxes, {len(theirs)} by PyTorch')
         pixels, scores = np.abs(ours[:, :4] - theirs[:, :4]).max(initial=0), np.abs(ours - theirs)[:, 4].max(initial=0)
-        if pixels > PIXELS or scores > SCORE:
+        if pixels > PIXELS[contract.precision] or scores > SCORE[contract.precision]:
             raise ExportError(
                 f'a picture of {size[0]}x{size[1]}: boxes differ by {pixels:.3f} px, {scores:.1e} in score'
             )
         said.append(f'{size[0]}x{size[1]}: {len(ours)} boxes differ by at most {pixels:.4f} px, {scores:.1e} in score')
-    return said
+        total += len(ours)
+    return said if total else [*said, 'nobody was found in these pictures: their boxes were not compared']

@@ -121,7 +121,7 @@ class Detector:
         nms_thr: float = 0.5,
         category: int = 0,
     ) -> None:
-        self.network = open_network(path, backend, threads)
+        self.network, self.backend = open_network(path, backend, threads), backend
         self.contract = DetectorContract.from_json(self.network.metadata, path)
         self.score_thr = check_threshold('the lowest score of boxes', score_thr)
         self.nms_thr = check_threshold('the overlap of boxes', nms_thr)

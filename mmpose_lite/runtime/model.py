@@ -47,7 +47,7 @@ class PoseModel:
         precision: str = 'fp32',
         flip_test: bool = False,
     ) -> None:
-        self.network = open_network(path, backend, threads, precision)
+        self.network, self.backend = open_network(path, backend, threads, precision), backend
         self.contract = Contract.from_json(self.network.metadata, path)
         self.flip_test = flip_test
         self.cropper = Cropper(self.input_size, self.contract.padding, self.contract.use_udp)

@@ -57,6 +57,7 @@ class PersonDetector:
         from mmengine.dataset import Compose
 
         config, checkpoint = or_shipped('detection', config, checkpoint)
+        self.name = Path(config).stem
         with warnings.catch_warnings(record=True):  # it warns that it got no checkpoint
             self.model = init_detector(read_config(config), palette='random', device='cpu')
         load_weights(self.model, checkpoint)

@@ -103,6 +103,7 @@ class PoseNetwork:
         flip_test: bool | None = None,
     ) -> None:
         config, checkpoint = or_shipped('pose', config, checkpoint)
+        self.name = Path(config).stem
         cfg = read_config(config)
         if cfg.get('model', {}).get('type', '').rpartition('.')[2] != 'TopdownPoseEstimator':
             raise ValueError(f'{config} does not configure a TopdownPoseEstimator: name a td-*.py config')

@@ -63,7 +63,8 @@ def test_an_official_config(tmp_path):
     done = export(tmp_path / 'tiny.py', tmp_path / 'tiny.pth', tmp_path / 'tiny.onnx')
     assert done.contract.input_size == (640, 640)
     assert len(done.contract.classes) == 80
-    assert len(done.checks) == 1 + len(module.PICTURES)
+    assert len(done.checks) == 2 + len(module.PICTURES)
+    assert done.checks[-1].startswith('nobody was found')
     assert done.checks[0].startswith('noise, batch 3: outputs differ by')
 
 
