@@ -110,10 +110,11 @@ class BoxFile:
             if file is not None and not Path(file).is_file():
                 raise FileNotFoundError(f'box file {file} does not exist: check the path')
         content = read_json(path)
+        images = None if annotations is None else read_json(annotations)
         names = {}
         try:
-            if annotations is not None:
-                names = self._image_names(read_json(annotations))
+            if images is not None:
+                names = self._image_names(images)
             if isinstance(content, dict):
                 names = names or self._image_names(content)
                 content = content['annotations']

@@ -427,3 +427,9 @@ def test_names_that_are_too_long(demo, photos, tmp_path, capfd, length):
     assert code == 1
     assert 'too long' in said(capfd)
     assert (out / 'a.json').is_file()
+
+
+def test_a_broken_file_of_ids_is_the_one_that_is_named(demo, photos, box_file, tmp_path, capfd):
+    (tmp_path / 'ids.json').write_text(LFS)
+    assert demo(photos, boxes=('--boxes', box_file, '--image-ids', tmp_path / 'ids.json'))[0] == 1
+    assert said(capfd).startswith(f'mmpose-lite: error: {tmp_path / "ids.json"} is a pointer of Git LFS')
