@@ -109,8 +109,8 @@ class PoseNetwork:
             raise ValueError(f'{config} does not configure a TopdownPoseEstimator: name a td-*.py config')
         self.model = init_model(cfg, device='cpu')
         meta = load_weights(self.model, checkpoint)
+        self.layout = prepare_for_inference(self.model, device)
         self.device = torch.device(device)
-        self.layout = prepare_for_inference(self.model, self.device)
         self.cropper = Cropper(cfg.test_dataloader.dataset.pipeline, config)
         on_cpu = self.device.type == 'cpu'
         self.batch_size = 2 if on_cpu else 32

@@ -256,6 +256,12 @@ def test_nobody_to_train_on_is_named(data, split, annotations):
         DATASETS.build(dict(coco(data), test_mode=split == 'val'))
 
 
+def test_detected_boxes_of_nobody_are_named(data, tmp_path):
+    (tmp_path / 'boxes.json').write_text(json.dumps([dict(image_id=1, category_id=2, bbox=[1, 2, 3, 4], score=0.9)]))
+    with pytest.raises(ValueError, match=r'boxes\.json: nobody in it can be used'):
+        DATASETS.build(dict(coco(data), test_mode=True, bbox_file=str(tmp_path / 'boxes.json')))
+
+
 def test_mpii_files_with_a_byte_order_mark(data):
     file = data / 'annotations' / 'mpii_train.json'
     number = len(DATASETS.build(mpii(data, 'train')))

@@ -173,3 +173,9 @@ def test_people_of_unlisted_images_are_named(exported, people, tmp_path):
         labels = relabelled(people, tmp_path, change)
         with pytest.raises(ValueError, match=rf'{labels.annotations}.*of a person is not among its images'):
             labels.read(PoseModel(exported).num_keypoints)
+
+
+def test_a_listed_picture_that_is_missing_is_named(exported, people, tmp_path):
+    labels = relabelled(people, tmp_path, lambda content: content['images'][0].update(file_name='gone.png'))
+    with pytest.raises(FileNotFoundError, match=r'gone\.png does not exist'):
+        labels.average_precision(PoseModel(exported, 'openvino', 1))

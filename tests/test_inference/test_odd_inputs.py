@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmpose_lite.inference import BoxFile, Frame, list_inputs, write_image
+from mmpose_lite.inference import BoxFile, Frame, list_inputs, load, write_image
 from mmpose_lite.inference.files import result_file
 from mmpose_lite.runtime.crops import LONGEST, Cropper
 
@@ -433,3 +433,35 @@ def test_a_broken_file_of_ids_is_the_one_that_is_named(demo, photos, box_file, t
     (tmp_path / 'ids.json').write_text(LFS)
     assert demo(photos, boxes=('--boxes', box_file, '--image-ids', tmp_path / 'ids.json'))[0] == 1
     assert said(capfd).startswith(f'mmpose-lite: error: {tmp_path / "ids.json"} is a pointer of Git LFS')
+
+
+VALUES = st.sampled_from(['', '0', '-1', '1.5', 'nan', 'inf', 'x', 'C.py', 'n.onnx', 'cuda:1', '9' * 14, '\udcf6'])
+FLAGS = (
+    '--pose --weights --backend --threads --precision --batch-size --device --detector --det-weights --boxes --format'
+)
+FLAGS += ' --image-ids --bbox-thr --nms-thr --det-category --det-every --out-dir --kpt-thr'
+SWITCHES = '--flip-test --whole-image --track --smooth --resume --no-draw --no-boxes --show'
+OPTION = st.tuples(st.sampled_from(FLAGS.split()), VALUES) | st.tuples(st.sampled_from(SWITCHES.split()))
+
+
+@settings(derandomize=True, max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(options=st.lists(OPTION, max_size=5))
+def test_any_options(pose_command, monkeypatch, capsys, options):
+    """Accepted, or refused with exit code 2 in one line below the usage."""
+    monkeypatch.setattr('mmpose_lite.cli.pose.pose', lambda args: 0)
+    try:
+        code = pose_command(['x.jpg', *(word for option in options for word in option)])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code in (0, 2)
+    assert code == 0 or 'error: ' in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize('device', ['foo', 'cuda:x', 'gpu'])
+def test_unknown_devices(pose_command, capsys, device):
+    with pytest.raises(SystemExit) as stopped:
+        pose_command(['x.jpg', '--device', device])
+    assert stopped.value.code == 2
+    assert f'--device {device} is unknown: use cpu, cuda or cuda:1' in capsys.readouterr().err
+    with pytest.raises(ValueError, match=f'device {device} is unknown'):
+        load(backend='torch', device=device)
