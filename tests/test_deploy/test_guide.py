@@ -63,7 +63,6 @@ def test_python(folder, exported):
 
 RUN_IR = """
 import numpy as np
-from mmpose_lite.inference.load import find_shipped
 from mmpose_lite.runtime import Contract, PoseModel
 model = PoseModel('FILE.xml', 'openvino', threads=1)
 np.save('found.npy', model.outputs(np.load('crops.npy'))[0])
